@@ -1,0 +1,71 @@
+# Everything runs in .venv, made from constraints.txt: the exact files, by hash, that this version was tested with.
+PYTHON ?= python3
+CONFIG ?= recon.yaml
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+SOURCES := recon_core plugins tests examples bench docs
+
+.DEFAULT_GOAL := help
+.PHONY: help run test lint cases docs services bench lock clean
+
+help:  ## what there is to make
+	@sed -n 's/^\([a-z]*\):.*  ## /make \1\t/p' $(MAKEFILE_LIST) | expand -t 18
+
+run: $(READY)  ## reconcile the example deployment (CONFIG=FILE: another one) and say what the exit code means
+	@code=0; $(BIN)/recon-core run --config $(CONFIG) || code=$$?; \
+	$(BIN)/python -c 'import sys; from recon_core.errors import EXIT_MEANING; code = int(sys.argv[1]); \
+	print(f"\nmake: recon-core run returned {code}:", EXIT_MEANING.get(code, "not a verdict"))' $$code; \
+	case $$code in 0|3|4|10) ;; *) exit $$code ;; esac
+
+test: lint  ## all checks and all tests
+	$(BIN)/pytest -n 2 --dist loadgroup
+
+lint: $(READY)  ## format, style, types and layers
+	$(BIN)/ruff format --check $(SOURCES)
+	$(BIN)/ruff check $(SOURCES)
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+cases: $(READY)  ## which cases of the catalogue have a test, and which have none
+	@$(BIN)/pytest --cases
+
+docs: $(READY)  ## write the generated pages anew
+	$(BIN)/python docs/generate.py
+
+bench: $(READY)  ## time and memory, as ratios
+	$(BIN)/python bench/run.py
+
+services:  ## install the servers and the browser that some tests use (Debian, as root)
+	@missing=; \
+	ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || missing="$$missing postgresql"; \
+	command -v chromium >/dev/null || missing="$$missing chromium"; \
+	if [ -z "$$missing" ]; then echo "make: postgresql and chromium are installed"; \
+	elif [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+		apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends $$missing; \
+	else echo "make: as root, on Debian: apt-get install$$missing (without them the tests that use them are skipped)"; exit 1; fi
+
+lock:  ## write constraints.txt anew: the newest versions that fit, for every supported Python
+	@dir=$$(mktemp -d) && trap 'rm -rf "$$dir"' EXIT && $(PYTHON) -m venv "$$dir" && "$$dir/bin/pip" install --quiet uv && \
+	"$$dir/bin/uv" pip compile pyproject.toml --extra dev --universal --python-version 3.11 --upgrade --generate-hashes \
+		--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" --quiet --output-file constraints.txt
+
+clean:  ## remove what make made, but no state
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+
+# --no-deps: everything is in constraints.txt, with its hash; --no-build-isolation: so is what builds
+$(READY): constraints.txt pyproject.toml $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r constraints.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "make: recon-core needs Python 3.11 or newer; $(PYTHON) is older or missing (make PYTHON=/path/to/python3.12 ...)"; exit 1; }
+	@if $(PYTHON) -c 'import ensurepip, venv' 2>/dev/null; then $(PYTHON) -m venv --clear $(VENV); \
+	elif command -v uv >/dev/null; then uv venv --quiet --clear --seed --python $(PYTHON) $(VENV); \
+	elif $(PYTHON) -c 'import virtualenv' 2>/dev/null; then $(PYTHON) -m virtualenv --quiet --clear $(VENV); \
+	elif [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+		echo "make: this Python cannot make environments yet: apt-get install python3-venv" && \
+		apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -y -q python3-venv && $(PYTHON) -m venv --clear $(VENV); \
+	else echo "make: $(PYTHON) has no venv. On Debian, once, as root: apt-get install python3-venv. Elsewhere: install uv"; exit 1; fi

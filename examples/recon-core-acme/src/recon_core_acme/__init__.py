@@ -1,0 +1,1 @@
+"""Plugins of ACME for recon-core, one a file."""

@@ -1,0 +1,1 @@
+"""Broker adapters, one a file."""

@@ -1,0 +1,1 @@
+"""Rules, one break type a file."""

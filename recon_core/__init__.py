@@ -1,0 +1,100 @@
+"""recon-core: compares a firm's positions with what its brokers report, and decides whether trading halts.
+
+These are the public names, for plugin authors and embedders; everything else may change. They are loaded when first used.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from recon_core.brokers import Broker
+    from recon_core.dated import resolve_path
+    from recon_core.errors import (
+        AuthError,
+        BookError,
+        BrokerError,
+        ConfigError,
+        IncompleteError,
+        MalformedError,
+        NotReadyError,
+        NoVerdictError,
+        PluginError,
+        ReconError,
+        RequestError,
+        ThrottledError,
+        TransientError,
+    )
+    from recon_core.file_options import FILE_OPTIONS
+    from recon_core.files import SourceFile, read_file
+    from recon_core.hookspecs import hookimpl
+    from recon_core.model import Ask, ControlTotal, Feed, FeedStatus, Position
+    from recon_core.rules import Rule
+    from recon_core.run import PositionReconciler
+
+_HOME = {
+    "Ask": "model",
+    "AuthError": "errors",
+    "BookError": "errors",
+    "Broker": "brokers",
+    "BrokerError": "errors",
+    "ConfigError": "errors",
+    "ControlTotal": "model",
+    "FILE_OPTIONS": "file_options",
+    "Feed": "model",
+    "FeedStatus": "model",
+    "IncompleteError": "errors",
+    "MalformedError": "errors",
+    "NoVerdictError": "errors",
+    "NotReadyError": "errors",
+    "PluginError": "errors",
+    "Position": "model",
+    "PositionReconciler": "run",
+    "ReconError": "errors",
+    "RequestError": "errors",
+    "Rule": "rules",
+    "SourceFile": "files",
+    "ThrottledError": "errors",
+    "TransientError": "errors",
+    "hookimpl": "hookspecs",
+    "read_file": "files",
+    "resolve_path": "dated",
+}
+
+__all__ = [
+    "FILE_OPTIONS",
+    "Ask",
+    "AuthError",
+    "BookError",
+    "Broker",
+    "BrokerError",
+    "ConfigError",
+    "ControlTotal",
+    "Feed",
+    "FeedStatus",
+    "IncompleteError",
+    "MalformedError",
+    "NoVerdictError",
+    "NotReadyError",
+    "PluginError",
+    "Position",
+    "PositionReconciler",
+    "ReconError",
+    "RequestError",
+    "Rule",
+    "SourceFile",
+    "ThrottledError",
+    "TransientError",
+    "hookimpl",
+    "read_file",
+    "resolve_path",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'recon_core' has no attribute {name!r}")
+    value = getattr(import_module(f"recon_core.{_HOME[name]}"), name)
+    globals()[name] = value
+    return value

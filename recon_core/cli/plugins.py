@@ -1,0 +1,88 @@
+"""``recon-core plugins``: which plugins are installed, and where each came from."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from recon_core.host import Host, Plugin
+
+DEFAULT_CONFIG = Path("recon.yaml")
+
+config_option: Callable[[Any], Any] = click.option(
+    "--config",
+    type=click.Path(path_type=Path),
+    help="The recon.yaml that names drop-ins and disabled plugins; ./recon.yaml where there is one.",
+)
+json_option: Callable[[Any], Any] = click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
+
+
+@click.group()
+def plugins() -> None:
+    """Which plugins are installed, and where each came from."""
+
+
+@plugins.command("list")
+@json_option
+@config_option
+def list_plugins(*, as_json: bool, config: Path | None) -> None:
+    """Load every plugin, check every expression, and list what each adds."""
+    host = configured_host(config)
+    host.check()
+    _print_plugins(host.plugins, as_json=as_json)
+
+
+@plugins.command("disabled")
+@json_option
+@config_option
+def list_disabled(*, as_json: bool, config: Path | None) -> None:
+    """List the plugins that recon.yaml disables; they are not loaded, so that what they add is not known."""
+    _print_plugins(configured_host(config).disabled, as_json=as_json)
+
+
+def configured_host(config: Path | None) -> Host:
+    """The plugins of a deployment: those that ``config`` (else ./recon.yaml) names, else just the installed ones."""
+    from recon_core.host import load_host
+
+    if config is None and not DEFAULT_CONFIG.exists():
+        return load_host()
+    from recon_core.config.load import load_plugins
+
+    return load_plugins(config or DEFAULT_CONFIG, load_host)
+
+
+def print_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Print columns as wide as what is in them, in plain text that other tools can cut."""
+    widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
+    for row in (header, *rows):
+        click.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
+def _print_plugins(listed: Sequence[Plugin], *, as_json: bool) -> None:
+    if as_json:
+        click.echo(json.dumps([_as_json(plugin) for plugin in listed], indent=2))
+    elif not listed:
+        click.echo("none")
+    else:
+        rows = [
+            (each.name, each.kind or "-", ", ".join(each.types) or "-", each.version or "-", each.origin, str(each.file or "-"))
+            for each in listed
+        ]
+        print_table(("NAME", "KIND", "TYPE", "VERSION", "ORIGIN", "FILE"), rows)
+
+
+def _as_json(plugin: Plugin) -> dict[str, Any]:
+    return {
+        "name": plugin.name,
+        "kind": plugin.kind,
+        "types": list(plugin.types),
+        "version": plugin.version,
+        "origin": plugin.origin,
+        "file": str(plugin.file) if plugin.file else None,
+        "sha256": plugin.sha256,
+    }

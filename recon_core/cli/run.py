@@ -1,0 +1,78 @@
+"""``recon-core run``: reconcile, print, and return the verdict as the exit code."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import click
+
+
+class Time(click.ParamType[datetime]):
+    """An ISO 8601 time with its offset, such as 2026-11-20T21:00:00Z."""
+
+    name = "time"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
+        """The time, aware; fails for one without an offset."""
+        if isinstance(value, datetime):
+            return value
+        try:
+            stamp = datetime.fromisoformat(str(value))
+        except ValueError:
+            self.fail(f"{value!r} is not an ISO 8601 time such as 2026-11-20T21:00:00Z", param, ctx)
+        if stamp.tzinfo is None:
+            self.fail(f"{value!r} has no time zone: write 2026-11-20T21:00:00Z or ...-05:00", param, ctx)
+        return stamp.astimezone(UTC)
+
+
+@click.command()
+@click.option("--config", type=click.Path(path_type=Path), default=Path("recon.yaml"), show_default=True, help="Where things are.")
+@click.option("--policy", type=click.Path(path_type=Path), help="Thresholds, in place of those that the configuration names.")
+@click.option("--as-of", type=Time(), help="The time to reconcile as of (default: the latest that book and feeds speak of).")
+@click.option("--broker", "brokers", multiple=True, metavar="NAME", help="Only this broker; may be repeated.")
+@click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
+@click.option(
+    "--output", type=click.Path(path_type=Path, file_okay=False), help="Folder for report.json, report.html, breaks.parquet."
+)
+def run(
+    config: Path, policy: Path | None, as_of: datetime | None, brokers: tuple[str, ...], as_json: bool, output: Path | None
+) -> int:
+    """Compare the book with the brokers, and decide whether trading halts.
+
+    Exit codes: 0 clean, 10 breaks and trading goes on, 4 trading halted, 3 no verdict, 2 configuration or plugin error,
+    5 state damaged.
+    """
+    from recon_core.report import to_json, to_text
+    from recon_core.run import Request
+    from recon_core.run import run as run_once
+
+    with _progress(sys.stderr.isatty() and not as_json) as progress:
+        report = run_once(Request(config, policy, as_of, brokers), output=output, progress=progress)
+    if as_json:
+        text = to_json(report)
+    else:
+        terminal = sys.stdout.isatty()
+        width = shutil.get_terminal_size((100, 24)).columns
+        text = to_text(report, width=width, colour=terminal)
+    with suppress(BrokenPipeError):  # the verdict stands, whoever stopped reading
+        click.echo(text, nl=False, color=sys.stdout.isatty())
+    return int(report["exit_code"])
+
+
+@contextmanager
+def _progress(shown: bool) -> Iterator[Callable[[str], None]]:
+    """A line on a terminal that says what goes on, gone when it is over."""
+    if not shown:
+        yield lambda _: None
+        return
+    from rich.console import Console
+
+    console = Console(stderr=True)
+    with console.status("starting") as status:
+        yield lambda step: status.update(step)

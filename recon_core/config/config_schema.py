@@ -1,0 +1,185 @@
+"""The JSON Schema of recon.yaml, with the options that the installed brokers add to it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from recon_core.brokers import Broker
+from recon_core.config.rates import RATE
+from recon_core.config.schema import DIALECT, NOT_EMPTY, Schema, choice, list_of, text
+from recon_core.model import POSITION_COLUMNS
+
+SECRET_REFERENCE = r"^(env:[A-Za-z_][A-Za-z0-9_]*|file:.+)$"  # noqa: S105  # the form of a reference, not a secret
+
+
+def config_schema(brokers: Mapping[str, type[Broker]], adapters: Mapping[str, str | None] | None = None) -> Schema:
+    """The schema of recon.yaml where ``brokers`` (adapter name: class) are installed.
+
+    With ``adapters`` (broker's name: adapter name, of the file at hand) every broker has its own adapter's options, so that
+    messages are exact; without it the schema is the one for editors, where the adapter's name chooses the options.
+    """
+    if adapters is None:
+        entries: Schema = {"additionalProperties": _any_broker(brokers)}
+    else:
+        entries = {
+            "properties": {alias: _broker_entry(brokers, adapter) for alias, adapter in adapters.items()},
+            "additionalProperties": _broker_entry(brokers, None),
+        }
+    return {
+        "$schema": DIALECT,
+        "title": "recon-core deployment (recon.yaml)",
+        "description": "Where the book, the brokers, the policy and the state are. Relative paths start from this file's folder.",
+        "type": "object",
+        "required": ["version", "book", "brokers"],
+        "additionalProperties": False,
+        "properties": {
+            "version": {"type": "integer", "const": 1, "description": "Version of this file's format."},
+            "policy": text("Path of the policy; policies.yaml beside this file, or else the one that comes with recon-core."),
+            "state_dir": text("Folder of everything that is kept between runs.", default=".state"),
+            "plugins": plugins_schema(),
+            "book": _book(),
+            "brokers": {
+                "type": "object",
+                "minProperties": NOT_EMPTY,
+                "description": "The brokers, by their names in the book's broker column.",
+                **entries,
+            },
+            "fx": _rates(),
+        },
+    }
+
+
+def plugins_schema() -> Schema:
+    """The schema of ``plugins``, which is read before anything else."""
+    return {
+        "type": "object",
+        "description": "Plugins besides those that are installed.",
+        "additionalProperties": False,
+        "properties": {
+            "drop_ins": text("Folder whose brokers/ and rules/ hold plugin files."),
+            "disabled": list_of(text("Name of a plugin."), "Installed plugins that are not loaded."),
+        },
+    }
+
+
+def broker_options(broker: type[Broker]) -> Schema:
+    """The schema of the ``options`` of one adapter."""
+    return {
+        "type": "object",
+        "description": f"Options of the adapter {broker.name}.",
+        "properties": dict(broker.options),
+        "required": list(broker.required),
+        "additionalProperties": False,
+    }
+
+
+def _book() -> Schema:
+    from recon_core.file_options import FILE_OPTIONS
+
+    ours = ("broker", *POSITION_COLUMNS)
+    own: Schema = {
+        "database": text("SQLAlchemy URL, such as sqlite:///book.sqlite."),
+        "file": text("CSV, TSV, JSON or Parquet file; {date:%Y-%m-%d} stands for the day."),
+        "table": text("Table or view of the database."),
+        "query": text("One SELECT, in place of a table."),
+        "columns": _by_column(ours, "Ours: theirs, where the source names a column otherwise."),
+        "defaults": _by_column(ours, "Ours: a constant, for a column that the source does not have."),
+        "timezone": text("IANA time zone of times that have none, such as America/New_York."),
+        "lots": {"type": "boolean", "default": False, "description": "Whether several rows of one key are lots, to be summed."},
+        "float_places": {
+            "type": "integer",
+            "minimum": 0,
+            "maximum": 18,
+            "default": 9,
+            "description": "Decimals to which binary floats are rounded.",
+        },
+    }
+    return {
+        "type": "object",
+        "minProperties": NOT_EMPTY,
+        "description": "Where the firm's own positions are: a database with a table or a query, or a file.",
+        "additionalProperties": False,
+        "properties": own | {name: option for name, option in FILE_OPTIONS.items() if name not in own},
+    }
+
+
+def _by_column(ours: tuple[str, ...], description: str) -> Schema:
+    return {
+        "type": "object",
+        "description": description,
+        "additionalProperties": False,
+        "properties": {name: text(name) for name in ours},
+    }
+
+
+def _broker_entry(brokers: Mapping[str, type[Broker]], adapter: str | None) -> Schema:
+    broker = brokers.get(adapter or "")
+    required = ["adapter"]
+    options: Schema = {"type": "object", "description": "Options of the adapter."}
+    secrets: Schema = {"type": "object", "additionalProperties": _secret(), "description": "Credentials of the adapter."}
+    if broker is not None:
+        options = broker_options(broker)
+        required += ["options"] if broker.required else []
+        required += ["secrets"] if broker.secrets else []
+        secrets |= {
+            "properties": {name: _secret() for name in broker.secrets},
+            "required": list(broker.secrets),
+            "additionalProperties": False,
+        }
+    return {
+        "type": "object",
+        "required": required,
+        "additionalProperties": False,
+        "properties": {
+            "adapter": choice(sorted(brokers), "The plugin that reads this broker."),
+            "accounts": {
+                "type": "object",
+                "additionalProperties": text("The book's name."),
+                "description": "The broker's name of an account: the book's name.",
+            },
+            "expect_accounts": list_of(text("The book's name of an account."), "Accounts without which the feed is not complete."),
+            "legs": choice(["keep", "net"], "net: long and short legs are summed on both sides.", default="keep"),
+            "unchanged": choice(
+                ["refuse", "accept"], "What the same bytes as in an earlier run are: an old delivery, or today's.", default="refuse"
+            ),
+            "options": options,
+            "secrets": secrets,
+        },
+    }
+
+
+def _any_broker(brokers: Mapping[str, type[Broker]]) -> Schema:
+    """A broker's entry for editors: the adapter's name chooses its options and secrets."""
+    chosen = []
+    for name in sorted(brokers):
+        entry = _broker_entry(brokers, name)
+        own = {key: entry["properties"][key] for key in ("options", "secrets")}
+        condition = {"required": ["adapter"], "properties": {"adapter": {"const": name}}}
+        chosen.append({"if": condition, "then": {"required": entry["required"], "properties": own}})
+    return {**_broker_entry(brokers, None), "allOf": chosen}
+
+
+def _secret() -> Schema:
+    return {
+        "type": "string",
+        "pattern": SECRET_REFERENCE,
+        "patternErrorMessage": "a secret is never written here: write env:NAME or file:PATH",
+        "description": "env:NAME or file:PATH, never the secret itself.",
+    }
+
+
+def _rates() -> Schema:
+    rate = {
+        "type": ["string", "number"],
+        "pattern": f"^{RATE}$",
+        "patternErrorMessage": "a decimal number is due, such as 1.0832, with at most 12 decimals",
+        "exclusiveMinimum": 0,
+        "description": "Base currency for one unit of this currency.",
+    }
+    return {
+        "type": "object",
+        "description": "Exchange rates by currency code, or the file that holds them.",
+        "properties": {"file": text("CSV file with the columns currency and rate.")},
+        "patternProperties": {"^[A-Z][A-Z0-9]{1,9}$": rate},
+        "additionalProperties": False,
+    }

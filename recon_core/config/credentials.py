@@ -1,0 +1,42 @@
+"""Secrets are named in recon.yaml and kept elsewhere: ``env:NAME`` in the environment, ``file:PATH`` in a file."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from recon_core.errors import ConfigError
+
+_MAX_BYTES = 1 << 20
+
+
+def secret_value(reference: str, folder: Path, environment: Mapping[str, str] = os.environ) -> str:
+    """The secret that a reference names; a ``file:`` path starts from ``folder``, and one newline at its end is dropped.
+
+    Raises ConfigError when it cannot be had, without a word of what was found.
+    """
+    kind, _, name = reference.partition(":")
+    if kind == "env":
+        value = environment.get(name)
+        if value is None:
+            raise ConfigError(f"environment variable {name} is not set")
+        if not value.strip():
+            raise ConfigError(f"environment variable {name} is empty")
+        return value
+    if kind != "file":
+        raise ConfigError("a secret is named by env:NAME or file:PATH")
+    try:
+        with (folder / name).open("rb") as stream:
+            data = stream.read(_MAX_BYTES + 1)
+        text = data.decode("utf-8-sig")
+    except OSError as error:
+        raise ConfigError(f"file {name} cannot be read: {error.strerror or 'input/output error'}") from None
+    except ValueError:  # a name with a NUL, or bytes that are not UTF-8
+        raise ConfigError(f"file {name!r} is not UTF-8 text") from None
+    if len(data) > _MAX_BYTES:
+        raise ConfigError(f"file {name} is larger than 1 MiB: that is no secret")
+    value = text.removesuffix("\n").removesuffix("\r")
+    if not value.strip():
+        raise ConfigError(f"file {name} is empty")
+    return value

@@ -1,0 +1,55 @@
+"""recon.yaml as the engine reads it: typed, paths resolved against the file's folder, secrets still unread references."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, Literal
+
+
+@dataclass(frozen=True, slots=True)
+class BookSettings:
+    """Where the book is: a database (``table`` or ``query``) or a file; ``options`` is the rest, by its schema."""
+
+    database: str | None = None
+    table: str | None = None
+    query: str | None = None
+    file: str | None = None
+    columns: Mapping[str, str] = field(default_factory=dict)
+    defaults: Mapping[str, str] = field(default_factory=dict)
+    timezone: str | None = None
+    lots: bool = False
+    float_places: int = 9
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class BrokerSettings:
+    """One broker: which adapter, how its accounts map to the book's, and what must be there for the feed to be whole."""
+
+    alias: str
+    adapter: str
+    accounts: Mapping[str, str] = field(default_factory=dict)
+    expect_accounts: tuple[str, ...] = ()
+    legs: Literal["keep", "net"] = "keep"
+    unchanged: Literal["refuse", "accept"] = "refuse"
+    options: Mapping[str, Any] = field(default_factory=dict)
+    secrets: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """recon.yaml, read and checked. ``fx`` is money of base currency for one unit of each currency."""
+
+    path: str
+    folder: Path
+    sha256: str
+    policy: Path
+    state_dir: Path
+    drop_ins: Path | None
+    disabled: tuple[str, ...]
+    book: BookSettings
+    brokers: Mapping[str, BrokerSettings]
+    fx: Mapping[str, Decimal] = field(default_factory=dict)

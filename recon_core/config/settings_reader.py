@@ -1,0 +1,199 @@
+"""recon.yaml, checked against its schema and against what a schema cannot say, as typed Settings."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from recon_core.brokers import Broker
+from recon_core.config.config_schema import broker_options, config_schema
+from recon_core.config.credentials import secret_value
+from recon_core.config.problems import Path as PlacePath
+from recon_core.config.problems import closest, quote
+from recon_core.config.rates import RATE, read_rates
+from recon_core.config.reader import Document, Node
+from recon_core.config.settings import BookSettings, BrokerSettings, Settings
+from recon_core.config.validation import Checked, check, exact
+from recon_core.errors import ConfigError
+
+_BOOK_KEYS = ("database", "table", "query", "file", "columns", "defaults", "timezone", "lots", "float_places")
+_BOTH_KINDS_OF_BOOK = ("aliases",)
+
+
+def read_settings(
+    document: Document,
+    brokers: Mapping[str, type[Broker]],
+    *,
+    folder: Path,
+    policy: Path,
+    drop_ins: Path | None,
+    environment: Mapping[str, str] | None,
+) -> Settings | None:
+    """The settings of a document, None when it has problems (in ``document.problems``).
+
+    ``brokers`` are the installed adapters by name. Secrets are tried against ``environment``, or not at all when it is None.
+    """
+    root = document.root
+    if root is None:
+        return None
+    adapters = {name: _text_at(root, "brokers", name, "adapter") for name in _entries(root, "brokers")}
+    _conceal_secrets(document, root)
+    checked = check(document, root, exact(config_schema(brokers, adapters)), secret=_is_secret)
+    _check_book(checked)
+    fx = _rates(checked, folder)
+    if environment is not None:
+        _check_secrets(checked, folder, environment)
+    if document.problems:
+        return None
+    value = checked.value
+    return Settings(
+        path=document.problems.name,
+        folder=folder,
+        sha256=document.sha256,
+        policy=policy,
+        state_dir=folder / value.get("state_dir", ".state"),
+        drop_ins=drop_ins,
+        disabled=tuple(value.get("plugins", {}).get("disabled", ())),
+        book=_book(value["book"]),
+        brokers={name: _broker(name, entry, brokers[entry["adapter"]]) for name, entry in value["brokers"].items()},
+        fx=fx,
+    )
+
+
+def _entries(root: Node, name: str) -> list[str]:
+    node = root.get(name)
+    return list(node.entries or {}) if node is not None else []
+
+
+def _text_at(root: Node, *path: str) -> str | None:
+    node = root.get(*path)
+    return node.text if node is not None else None
+
+
+def _is_secret(path: PlacePath) -> bool:
+    return len(path) >= 3 and path[0] == "brokers" and path[2] == "secrets"
+
+
+def _conceal_secrets(document: Document, root: Node) -> None:
+    for name in _entries(root, "brokers"):
+        secrets = root.get("brokers", name, "secrets")
+        for scalar in secrets.scalars() if secrets is not None else ():
+            if not (scalar.text or "").startswith(("env:", "file:")):
+                document.problems.conceal(scalar.place.line)
+
+
+def _check_book(checked: Checked) -> None:
+    """Exactly one of database and file, of table and query, each with what belongs to it."""
+    book = checked.value.get("book")
+    if not isinstance(book, dict) or not book:
+        return
+    if "database" in book and "file" in book:
+        checked.problem("a book is a database or a file, not both", "book", "file", key=True)
+    elif "database" not in book and "file" not in book:
+        checked.problem("'database' or 'file' is missing", "book", key=True)
+    elif "file" in book:
+        for name in ("table", "query"):
+            if name in book:
+                checked.problem("belongs to a database, and this book is a file", "book", name, key=True)
+    else:
+        if "table" in book and "query" in book:
+            checked.problem("a book is read by table or by query, not both", "book", "query", key=True)
+        elif "table" not in book and "query" not in book:
+            checked.problem("'table' or 'query' is missing: which rows of the database are the book?", "book", "database", key=True)
+        for name in book:
+            if name not in (*_BOOK_KEYS, *_BOTH_KINDS_OF_BOOK) and checked.sound("book", name):
+                checked.problem("belongs to a file, and this book is a database", "book", name, key=True)
+    if "timezone" in book and checked.sound("book", "timezone"):
+        problem = _timezone_problem(book["timezone"])
+        if problem:
+            checked.problem(problem, "book", "timezone")
+
+
+def _timezone_problem(name: str) -> str | None:
+    from zoneinfo import ZoneInfo, available_timezones
+
+    try:
+        ZoneInfo(name)
+    except (ValueError, OSError, KeyError):
+        known = available_timezones()
+        if not known:
+            return "this machine has no time zones: install the package tzdata"
+        near = closest(name, known)
+        return f"{quote(name)} is no IANA time zone" + (f"; did you mean {quote(near)}?" if near else ", such as America/New_York")
+    return None
+
+
+def _rates(checked: Checked, folder: Path) -> dict[str, Decimal]:
+    fx = checked.value.get("fx", {})
+    if not checked.sound("fx") or not isinstance(fx, dict):
+        return {}
+    if "file" not in fx:
+        rates = {currency: Decimal(rate) for currency, rate in fx.items()}
+        for currency, rate in rates.items():
+            if rate <= 0:
+                checked.problem(f"{quote(str(fx[currency]))} is not above 0", "fx", currency)
+            elif not re.fullmatch(RATE, f"{rate:f}"):
+                checked.problem(f"{rate:f} has more than 12 digits before or after the point", "fx", currency)
+        return rates
+    if len(fx) > 1:
+        checked.problem("rates stand here or in a file, not both", "fx", "file", key=True)
+        return {}
+    try:
+        return read_rates(folder / fx["file"], fx["file"])
+    except ConfigError as error:
+        for problem in error.problems:
+            checked.problem(problem, "fx", "file")
+        return {}
+
+
+def _check_secrets(checked: Checked, folder: Path, environment: Mapping[str, str]) -> None:
+    brokers = checked.value.get("brokers")
+    for name, entry in brokers.items() if isinstance(brokers, dict) else ():
+        secrets = entry.get("secrets") if isinstance(entry, dict) else None
+        for secret, reference in secrets.items() if isinstance(secrets, dict) else ():
+            if checked.sound("brokers", name, "secrets", secret):
+                try:
+                    secret_value(reference, folder, environment)
+                except ConfigError as error:
+                    checked.problem(str(error), "brokers", name, "secrets", secret)
+
+
+def _book(value: Mapping[str, Any]) -> BookSettings:
+    from recon_core.file_options import FILE_OPTIONS
+
+    rest = {name: option for name, option in value.items() if name not in _BOOK_KEYS}
+    if "file" in value:
+        rest = filled(rest, {"properties": {name: schema for name, schema in FILE_OPTIONS.items() if name not in _BOOK_KEYS}})
+    return BookSettings(**{name: value[name] for name in _BOOK_KEYS if name in value}, options=rest)
+
+
+def _broker(alias: str, entry: Mapping[str, Any], broker: type[Broker]) -> BrokerSettings:
+    return BrokerSettings(
+        alias=alias,
+        adapter=entry["adapter"],
+        accounts=entry.get("accounts", {}),
+        expect_accounts=tuple(entry.get("expect_accounts", ())),
+        legs=entry.get("legs", "keep"),
+        unchanged=entry.get("unchanged", "refuse"),
+        options=filled(entry.get("options", {}), broker_options(broker)),
+        secrets=entry.get("secrets", {}),
+    )
+
+
+def filled(value: Any, schema: Mapping[str, Any]) -> Any:
+    """The same options with the defaults of their schema where nothing is set; a default number is a Decimal, like a set one."""
+    if not isinstance(value, Mapping):
+        return value
+    properties = schema.get("properties", {})
+    defaults = {name: _default(part) for name, part in properties.items() if "default" in part and name not in value}
+    return {**{name: filled(option, properties.get(name, {})) for name, option in value.items()}, **defaults}
+
+
+def _default(schema: Mapping[str, Any]) -> Any:
+    value = schema["default"]
+    if isinstance(value, bool) or "number" not in schema.get("type", ()):
+        return value
+    return Decimal(str(value)) if isinstance(value, (int, float)) else value

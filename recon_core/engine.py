@@ -1,0 +1,57 @@
+"""The one DuckDB connection of a run: exact, in UTC, and shut off from every file that the run did not name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import duckdb
+
+from recon_core.errors import EngineError
+from recon_core.expressions import MACROS, quoted
+
+MEMORY_LIMIT = "4GB"
+"""What DuckDB may hold before it spills to disk; a run on 10^7 x 10^7 positions stays under 2 GB as a process."""
+
+
+@contextmanager
+def connect() -> Iterator[duckdb.DuckDBPyConnection]:
+    """A connection for one run, its spill directory removed afterwards.
+
+    Raises EngineError where memory or disk give out inside.
+    """
+    with TemporaryDirectory(prefix="recon-core-", ignore_cleanup_errors=True) as spill:
+        settings: dict[str, str | bool | int | float | list[str]] = {
+            "memory_limit": MEMORY_LIMIT,
+            "temp_directory": spill,
+            "autoinstall_known_extensions": "false",
+            "autoload_known_extensions": "false",
+            "preserve_insertion_order": "false",
+        }
+        connection = duckdb.connect(":memory:", config=settings)
+        try:
+            connection.execute("SET TimeZone = 'UTC'; SET enable_progress_bar = false")
+            connection.execute(MACROS)
+            yield connection
+        except duckdb.OutOfMemoryException as error:
+            raise EngineError(f"out of memory: {_first_line(error)}") from None
+        except duckdb.IOException as error:
+            raise EngineError(f"disk: {_first_line(error)}") from None
+        finally:
+            connection.close()
+
+
+def shut_off(connection: duckdb.DuckDBPyConnection, files: Sequence[str], folders: Sequence[Path]) -> None:
+    """From here on the connection opens ``files``, and what lies in ``folders``, and nothing else."""
+    allowed = ", ".join(quoted(name) for name in files)
+    below = ", ".join(quoted(f"{folder}/") for folder in folders)
+    connection.execute(f"SET allowed_paths = [{allowed}]")
+    connection.execute(f"SET allowed_directories = [{below}]")
+    connection.execute("SET enable_external_access = false")
+    connection.execute("SET lock_configuration = true")
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).partition("\n")[0]

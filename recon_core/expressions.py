@@ -1,0 +1,486 @@
+"""Expressions over ``pairs``: parsed by DuckDB, checked against a list of what is allowed, and compiled with their parameters.
+
+A rule or a policy can say what a break is, never reach a file, the clock or another table. Products of two columns are
+compiled to ``exact_product``: DuckDB's own product of two DECIMALs overflows at eleven digits, or fewer.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import re
+import threading
+from collections.abc import Iterator, Mapping
+from decimal import Decimal
+from functools import cache
+from typing import Any, Literal
+
+import duckdb
+
+from recon_core.errors import ReconError
+
+QUANTITY = "DECIMAL(38,18)"
+PRICE = "DECIMAL(38,12)"
+MULTIPLIER = "DECIMAL(18,6)"
+RATE = "DECIMAL(28,12)"
+EXACT = "DECIMAL(38,18)"
+MONEY = "DECIMAL(38,4)"
+
+PAIR_COLUMNS: dict[str, str] = {
+    "broker": "VARCHAR",
+    "account": "VARCHAR",
+    "symbol": "VARCHAR",
+    "leg": "VARCHAR",
+    "asset_class": "VARCHAR",
+    "isin": "VARCHAR",
+    "cusip": "VARCHAR",
+    "currency": "VARCHAR",
+    "in_book": "BOOLEAN",
+    "at_broker": "BOOLEAN",
+    "book_quantity": QUANTITY,
+    "broker_quantity": QUANTITY,
+    "quantity_difference": QUANTITY,
+    "difference_pct": "DECIMAL(38,4)",
+    "book_avg_price": PRICE,
+    "broker_avg_price": PRICE,
+    "book_currency": "VARCHAR",
+    "broker_currency": "VARCHAR",
+    "book_multiplier": MULTIPLIER,
+    "broker_multiplier": MULTIPLIER,
+    "multiplier": MULTIPLIER,
+    "price": PRICE,
+    "fx_rate": RATE,
+    "unit_value": EXACT,
+    "book_updated_at": "TIMESTAMP",
+    "broker_updated_at": "TIMESTAMP",
+    "hours_untouched": "DOUBLE",
+    "as_of": "TIMESTAMP",
+}
+"""The columns of ``pairs``, and their types: the documented view that rules see."""
+
+BREAK_COLUMNS = PAIR_COLUMNS | {"type": "VARCHAR", "severity": "VARCHAR", "impact": MONEY}
+"""What ``halt: {when: ...}`` sees: the pair, and the break's type, severity and impact (NULL where unknown)."""
+
+KEY_COLUMNS = ("broker", "account", "symbol", "leg")
+
+MACROS = f"""
+CREATE OR REPLACE TEMP MACRO exact_product(a, b) AS TRY(
+    (trunc(a)::DECIMAL(19,0) * trunc(b)::DECIMAL(19,0))::{EXACT}
+    + trunc(a)::DECIMAL(19,0) * (b - trunc(b))::DECIMAL(18,18)
+    + (a - trunc(a))::DECIMAL(18,18) * trunc(b)::DECIMAL(19,0)
+    + trunc((a - trunc(a))::DECIMAL(18,18) * (b - trunc(b))::DECIMAL(18,18), 18)::{EXACT});
+CREATE OR REPLACE TEMP MACRO plain_text(x) AS
+    CASE WHEN x IS NULL THEN 'unknown' WHEN contains(x::VARCHAR, '.') AND typeof(x)[1:7] IN ('DECIMAL', 'DOUBLE')
+         THEN rtrim(rtrim(x::VARCHAR, '0'), '.') ELSE x::VARCHAR END;
+"""
+"""``exact_product`` is exact to 18 decimals (more are cut) and NULL past 10^20; ``plain_text`` prints a number as written."""
+
+ALLOWED_FUNCTIONS = frozenset(
+    (
+        "+",
+        "-",
+        "*",
+        "/",
+        "//",
+        "%",
+        "^",
+        "**",
+        "||",
+        "~~",
+        "!~~",
+        "~~*",
+        "!~~*",
+        "~~~",
+        "abs",
+        "round",
+        "floor",
+        "ceil",
+        "ceiling",
+        "trunc",
+        "sign",
+        "greatest",
+        "least",
+        "mod",
+        "nullif",
+        "if",
+        "ifnull",
+        "lower",
+        "upper",
+        "trim",
+        "ltrim",
+        "rtrim",
+        "length",
+        "left",
+        "right",
+        "substr",
+        "substring",
+        "replace",
+        "concat",
+        "strip_accents",
+        "split_part",
+        "starts_with",
+        "ends_with",
+        "prefix",
+        "suffix",
+        "contains",
+        "like_escape",
+        "not_like_escape",
+        "regexp_matches",
+        "regexp_full_match",
+        "regexp_replace",
+        "regexp_extract",
+        "date_diff",
+        "datediff",
+        "date_part",
+        "datepart",
+        "date_trunc",
+        "epoch",
+        "year",
+        "month",
+        "day",
+        "hour",
+        "minute",
+        "dayofweek",
+        "isodow",
+        "make_date",
+        "isnan",
+        "isfinite",
+        "strpos",
+        "position",
+        "coalesce",
+        "exact_product",
+        "plain_text",
+    )
+)
+_ALLOWED_CLASSES = frozenset(
+    ("COLUMN_REF", "CONSTANT", "FUNCTION", "COMPARISON", "CONJUNCTION", "OPERATOR", "CASE", "CAST", "TYPE", "BETWEEN", "PARAMETER")
+)
+_REFUSED = {
+    "SUBQUERY": "a subquery has no place here",
+    "WINDOW": "a window function has no place here: an expression sees one pair",
+    "STAR": "'*' has no place here",
+    "LAMBDA": "a lambda has no place here",
+}
+_NUMBERS = (
+    "DECIMAL",
+    "DOUBLE",
+    "FLOAT",
+    "TINYINT",
+    "SMALLINT",
+    "INTEGER",
+    "BIGINT",
+    "HUGEINT",
+    "UINTEGER",
+    "UBIGINT",
+    "INTEGER_LITERAL",
+)
+_PLACE = re.compile(r"\{(\w+)\}|\{\{|\}\}")
+
+Want = Literal["BOOLEAN", "NUMBER"]
+
+
+class ExpressionError(ReconError):
+    """An expression that cannot be meant; ``offset`` is where in its text (characters), None where that is not known."""
+
+    def __init__(self, message: str, offset: int | None = None) -> None:
+        super().__init__(message)
+        self.offset = offset
+
+
+def total_columns(types: Mapping[str, Any] | list[str]) -> dict[str, str]:
+    """What ``escalation`` predicates see: the totals of a firm, broker or account over the given break types."""
+    base = {"total_impact": MONEY, "missing_count": "BIGINT", "break_count": "BIGINT", "halting_count": "BIGINT"}
+    return base | {f"count_{name}": "BIGINT" for name in types}
+
+
+def check_expression(text: str, columns: Mapping[str, str], *, want: Want, params: Mapping[str, Any] | None = None) -> None:
+    """Raise ExpressionError unless ``text`` is one expression over ``columns`` (name: SQL type) that gives what is wanted.
+
+    ``params`` are the parameters that it may name as ``$name``, with a value of each.
+    """
+    params = params or {}
+    node = _parse(text)
+    for part in _nodes(node):
+        _check_node(part, text, columns, params)
+    literals = {name: literal(value) for name, value in params.items()}
+    kind = _bound_type(compile_expression(text, literals), columns, text)
+    if want == "BOOLEAN" and kind != "BOOLEAN":
+        raise ExpressionError(f"gives {kind}, and true or false is due: compare it with something")
+    if want == "NUMBER" and not kind.startswith(_NUMBERS):
+        raise ExpressionError(f"gives {kind}, and a number is due")
+
+
+def check_detail(template: str, columns: Mapping[str, str], params: Mapping[str, Any] | None = None) -> None:
+    """Raise ExpressionError unless every ``{place}`` of a detail template is a column or a parameter."""
+    for match in _PLACE.finditer(template):
+        name = match[1]
+        if name and name not in columns and name not in (params or {}):
+            raise ExpressionError(f"unknown column {name!r} in the detail{_did_you_mean(name, columns)}", match.start())
+
+
+def check_select(text: str, columns: Mapping[str, str], params: Mapping[str, Any] | None = None) -> dict[str, str]:
+    """The columns (name: SQL type) that a rule's ``select`` over ``pairs`` returns; ExpressionError unless it is sound."""
+    statement = _parse_statement(text)
+    params = params or {}
+    named = {entry["key"] for entry in _maps(statement, "cte_map")}
+    for part in _nodes(statement):
+        kind = part.get("type")
+        if kind == "BASE_TABLE" and part["table_name"] not in named | {"pairs"}:
+            raise ExpressionError(f"a rule's select reads `pairs` alone, not {part['table_name']!r}", _offset(part, text, 0))
+        if kind == "TABLE_FUNCTION":
+            raise ExpressionError("a table function has no place in a rule's select", _offset(part, text, 0))
+        if part.get("class") == "PARAMETER" and part["identifier"] not in params:
+            raise ExpressionError(f"unknown parameter ${part['identifier']}{_did_you_mean(part['identifier'], params)}")
+        if part.get("class") == "FUNCTION" and part["function_name"] not in ALLOWED_FUNCTIONS | _AGGREGATES:
+            raise ExpressionError(f"function {part['function_name']!r} is not available to rules", _offset(part, text, 0))
+    query = compile_select(text, {name: literal(value) for name, value in params.items()})
+    with _checker() as connection:
+        _pairs_table(connection, columns)
+        try:
+            found = {str(row[0]): str(row[1]) for row in connection.execute(f"DESCRIBE {query}").fetchall()}
+        except duckdb.Error as error:
+            raise ExpressionError(_first_line(error)) from None
+    missing = [name for name in KEY_COLUMNS if name not in found]
+    if missing:
+        raise ExpressionError(f"a rule's select returns broker, account, symbol and leg; {', '.join(missing)} not returned")
+    return found
+
+
+_AGGREGATES = frozenset(
+    (
+        "count",
+        "count_star",
+        "sum",
+        "min",
+        "max",
+        "avg",
+        "any_value",
+        "bool_and",
+        "bool_or",
+        "list",
+        "first",
+        "string_agg",
+        "median",
+        "arg_min",
+        "arg_max",
+        "count_if",
+    )
+)
+
+
+def compile_expression(text: str, literals: Mapping[str, str]) -> str:
+    """SQL of a checked expression, its ``$name`` replaced by ``literals`` and its products made exact."""
+    return _deserialize(_rewritten(_parse(text), literals, exact=True))
+
+
+def compile_select(text: str, literals: Mapping[str, str]) -> str:
+    """SQL of a checked select, its ``$name`` replaced by ``literals``."""
+    statement = _rewritten(_parse_statement(text), literals, exact=False)
+    return _to_sql({"error": False, "statements": [statement]})
+
+
+def compile_detail(template: str, columns: Mapping[str, str], literals: Mapping[str, str]) -> str:
+    """SQL text expression of a detail template; numbers print as written, an unknown value as 'unknown'."""
+    parts: list[str] = []
+    end = 0
+    for match in _PLACE.finditer(template):
+        parts.append(quoted(template[end : match.start()]))
+        end = match.end()
+        if match[1] is None:
+            parts.append(quoted(match[0][0]))
+        elif match[1] in columns:
+            parts.append(f"plain_text({identifier(match[1])})")
+        else:
+            parts.append(f"plain_text({literals[match[1]]})")
+    parts.append(quoted(template[end:]))
+    return " || ".join(part for part in parts if part != "''") or "''"
+
+
+def literal(value: Any) -> str:
+    """A value as a typed SQL literal: Decimal and int as DECIMAL of just its digits, text quoted, bool as it is."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, (Decimal, int)):
+        text = f"{Decimal(value):f}"
+        digits = text.lstrip("+-")
+        whole, _, places = digits.partition(".")
+        width = len(whole.lstrip("0")) + len(places)
+        if width > 38:
+            raise ExpressionError(f"{text} has more than 38 digits")
+        return f"CAST({text} AS DECIMAL({max(width, 1)},{len(places)}))"
+    return quoted(str(value))
+
+
+def quoted(text: str) -> str:
+    """A text as an SQL literal."""
+    return "'" + text.replace("'", "''") + "'"
+
+
+def identifier(name: str) -> str:
+    """A name as an SQL identifier."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def _check_node(node: Mapping[str, Any], text: str, columns: Mapping[str, str], params: Mapping[str, Any]) -> None:
+    kind = node.get("class")
+    if kind is None:
+        return
+    at = _offset(node, text)
+    if kind == "COLUMN_REF":
+        name = ".".join(node["column_names"])
+        if name.lower() not in columns and name not in columns:
+            raise ExpressionError(f"unknown column {name!r}{_did_you_mean(name, columns)}", at)
+    elif kind == "PARAMETER":
+        name = node["identifier"]
+        if name not in params:
+            raise ExpressionError(f"unknown parameter ${name}{_did_you_mean(name, params)}", at)
+    elif kind == "FUNCTION":
+        name = node["function_name"]
+        if name not in ALLOWED_FUNCTIONS:
+            hint = ": an expression sees one pair, not several" if name in _AGGREGATES else ""
+            raise ExpressionError(f"function {name!r} is not available in expressions{hint}", at)
+    elif kind not in _ALLOWED_CLASSES:
+        raise ExpressionError(_REFUSED.get(kind, f"{kind.lower()} is not available in expressions"), at)
+
+
+def _parse(text: str) -> dict[str, Any]:
+    """The one expression that a text is."""
+    if not text.strip():
+        raise ExpressionError("an empty expression")
+    statement = _parse_statement(text, prefix="SELECT ")
+    node = statement["node"]
+    extra = [key for key in ("where_clause", "group_expressions", "having", "qualify", "sample", "modifiers") if node.get(key)]
+    plain = node["type"] == "SELECT_NODE" and node["from_table"]["type"] == "EMPTY" and not extra
+    if not plain or len(node["select_list"]) != 1 or node["select_list"][0].get("alias"):
+        raise ExpressionError("one expression is due, without FROM, WHERE, AS or a list")
+    found: dict[str, Any] = node["select_list"][0]
+    return found
+
+
+def _parse_statement(text: str, prefix: str = "") -> dict[str, Any]:
+    tree = json.loads(_serialized(prefix + text))
+    if tree["error"]:
+        position = tree.get("position")
+        offset = None if position is None else _characters(text, int(position) - len(prefix))
+        message = tree["error_message"]
+        if "parser" not in tree["error_type"]:
+            raise ExpressionError("one expression is due, not several statements" if prefix else "a SELECT is due", offset)
+        raise ExpressionError(message, offset)
+    if len(tree["statements"]) != 1:
+        raise ExpressionError("one expression is due, not several statements")
+    found: dict[str, Any] = tree["statements"][0]
+    return found
+
+
+@cache
+def _serialized(text: str) -> str:
+    with _checker() as connection:
+        row = connection.execute("SELECT json_serialize_sql(?)", [text]).fetchone()
+    assert row is not None  # noqa: S101  # a scalar SELECT returns one row
+    return str(row[0])
+
+
+def _deserialize(node: Mapping[str, Any]) -> str:
+    shell = json.loads(_serialized("SELECT 1"))
+    shell["statements"][0]["node"]["select_list"] = [node]
+    return "(" + _to_sql(shell).removeprefix("SELECT ") + ")"
+
+
+def _to_sql(tree: Mapping[str, Any]) -> str:
+    for statement in tree["statements"]:
+        statement["named_param_map"] = []
+    with _checker() as connection:
+        row = connection.execute("SELECT json_deserialize_sql(?)", [json.dumps(tree)]).fetchone()
+    assert row is not None  # noqa: S101  # a scalar SELECT returns one row
+    return str(row[0])
+
+
+def _rewritten(node: Any, literals: Mapping[str, str], *, exact: bool) -> Any:
+    if isinstance(node, list):
+        return [_rewritten(part, literals, exact=exact) for part in node]
+    if not isinstance(node, dict):
+        return node
+    if node.get("class") == "PARAMETER":
+        return _parse(literals[node["identifier"]])
+    changed = {key: _rewritten(value, literals, exact=exact) for key, value in node.items()}
+    if exact and node.get("class") == "FUNCTION" and node["function_name"] == "*" and all(map(_has_column, node["arguments"])):
+        changed |= {"function_name": "exact_product", "is_operator": False, "qualified_name": {"path": ["exact_product"]}}
+    return changed
+
+
+def _has_column(argument: Mapping[str, Any]) -> bool:
+    return any(part.get("class") == "COLUMN_REF" for part in _nodes(argument))
+
+
+def _nodes(node: Any) -> Iterator[dict[str, Any]]:
+    if isinstance(node, dict):
+        yield node
+        for value in node.values():
+            yield from _nodes(value)
+    elif isinstance(node, list):
+        for value in node:
+            yield from _nodes(value)
+
+
+def _maps(node: Any, name: str) -> Iterator[dict[str, Any]]:
+    for part in _nodes(node):
+        if isinstance(part.get(name), dict):
+            yield from part[name]["map"]
+
+
+def _offset(node: Mapping[str, Any], text: str, prefix: int = len("SELECT ")) -> int | None:
+    place = node.get("query_location", 0)
+    return None if place >= 1 << 63 else _characters(text, place - prefix)
+
+
+def _characters(text: str, place: int) -> int:
+    """DuckDB counts bytes, people count characters."""
+    return len(text.encode()[: max(place, 0)].decode(errors="ignore"))
+
+
+def _did_you_mean(name: str, known: Any) -> str:
+    close = difflib.get_close_matches(name.lower(), list(known), n=1)
+    return f"; did you mean {close[0]!r}?" if close else ""
+
+
+def _bound_type(sql: str, columns: Mapping[str, str], text: str) -> str:
+    with _checker() as connection:
+        _pairs_table(connection, columns)
+        try:
+            row = connection.execute(f"DESCRIBE SELECT {sql} AS x FROM pairs").fetchone()
+            connection.execute(f"SELECT {sql} FROM (SELECT 1) LEFT JOIN pairs ON true")  # a constant that does not fit shows here
+        except duckdb.Error as error:
+            raise ExpressionError(f"does not fit its columns: {_first_line(error)}") from None
+    assert row is not None  # noqa: S101  # one column is one row
+    return str(row[1])
+
+
+def _pairs_table(connection: duckdb.DuckDBPyConnection, columns: Mapping[str, str]) -> None:
+    shape = ", ".join(f"{identifier(name)} {kind}" for name, kind in columns.items())
+    connection.execute(f"CREATE OR REPLACE TEMP TABLE pairs ({shape})")
+
+
+def _first_line(error: Exception) -> str:
+    return re.sub(r"^[A-Z][A-Za-z ]* Error: ", "", str(error).partition("\n")[0])
+
+
+class _checker:  # noqa: N801  # used as a context manager
+    """A small in-memory DuckDB, of its own so that a check can touch nothing of a run; one a process, behind a lock."""
+
+    _lock = threading.RLock()
+    _connection: duckdb.DuckDBPyConnection | None = None
+
+    def __enter__(self) -> duckdb.DuckDBPyConnection:
+        self._lock.acquire()
+        if _checker._connection is None:
+            settings: dict[str, str | bool | int | float | list[str]] = {
+                "enable_external_access": "false",
+                "threads": "1",
+                "autoinstall_known_extensions": "false",
+            }
+            _checker._connection = duckdb.connect(":memory:", config=settings)
+            _checker._connection.execute(MACROS)
+        return _checker._connection
+
+    def __exit__(self, *_: object) -> None:
+        self._lock.release()

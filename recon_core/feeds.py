@@ -1,0 +1,352 @@
+"""Feed proof: how far each broker's answer can be believed, and where an absence in it proves nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+
+import duckdb
+
+from recon_core.collect import Answer
+from recon_core.errors import BookError, BrokerError
+from recon_core.expressions import identifier, quoted
+from recon_core.faults import FAULT_BITS, FLOAT_ROUNDED, PRICE_ROUNDED
+from recon_core.model import ControlTotal, Feed, FeedStatus
+from recon_core.sources import Mounted, duplicate_rows, mount, mount_positions
+
+STALE_AFTER = timedelta(hours=12)
+"""A feed of an earlier day is stale when it is also this much older than what it is compared with."""
+
+AHEAD = timedelta(minutes=5)
+"""How far a time may be ahead of our clock before it is called wrong."""
+
+NO_ACCOUNT = "DEFAULT"
+"""The account of a deployment in which neither side names any."""
+
+_SYNONYMS = (
+    {"equity", "equities", "stock", "stocks", "us_equity", "stk", "share", "shares", "etf", "common stock"},
+    {"option", "options", "us_option", "opt", "equity option"},
+    {"crypto", "cryptocurrency", "coin"},
+    {"future", "futures", "fut"},
+    {"forex", "fx", "cash", "currency"},
+    {"bond", "bonds", "fixed_income", "fixed income"},
+    {"fund", "funds", "mutual_fund", "mutual fund"},
+)
+
+
+@dataclass(frozen=True, slots=True)
+class BookAccount:
+    """One account of the book at one broker: how many positions (not 0) it holds there."""
+
+    account: str | None
+    positions: int
+
+
+@dataclass(frozen=True, slots=True)
+class CheckedTotal:
+    """A control total beside what the positions add up to."""
+
+    total: ControlTotal
+    computed: Decimal | None
+    ok: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ProvenFeed:
+    """A feed after proof. ``mounted`` is None where no position of it may be used.
+
+    ``everywhere`` says that no absence is proven, ``unproven_accounts`` where (the book's names) none is. ``account_sql``
+    maps the account column of the mounted relation to the book's names, ``book_account`` is what book rows without an
+    account belong to. ``covered`` are the asset classes, in every
+    spelling known, that the adapter reports; empty is all.
+    """
+
+    answer: Answer
+    status: FeedStatus
+    reason: str
+    mounted: Mounted | None = None
+    positions: int = 0
+    accounts: tuple[str, ...] = ()
+    everywhere: bool = False
+    unproven_accounts: tuple[str, ...] = ()
+    account_sql: str = "account"
+    book_account: str = NO_ACCOUNT
+    covered: tuple[str, ...] = ()
+    totals: tuple[CheckedTotal, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    @property
+    def alias(self) -> str:
+        """The broker's name in the book."""
+        return self.answer.settings.alias
+
+    @property
+    def feed(self) -> Feed:
+        """What the adapter returned."""
+        return self.answer.feed
+
+    @property
+    def proven(self) -> bool:
+        """Whether every absence in it is one."""
+        return self.status is FeedStatus.COMPLETE
+
+    def failed(self, reason: str) -> ProvenFeed:
+        """The same feed, unusable."""
+        return replace(self, status=FeedStatus.FAILED, reason=reason, mounted=None, positions=0, everywhere=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """What the book holds, by broker, and the latest time that it speaks of (not one still to come)."""
+
+    accounts: Mapping[str, tuple[BookAccount, ...]]
+    rows: int
+    positions: int
+    latest: datetime | None
+    notes: tuple[str, ...]
+
+    def positions_at(self, brokers: Sequence[str]) -> int:
+        """How many positions (not 0) the book holds at these brokers."""
+        return sum(entry.positions for alias in brokers for entry in self.accounts.get(alias, ()))
+
+
+def survey(connection: duckdb.DuckDBPyConnection, book: Mounted, brokers: Sequence[str], source: str, now: datetime) -> Survey:
+    """One pass over the book's rows. Raises BookError for a row that is no position, or whose broker is not configured."""
+    limit = quoted(f"{(now + AHEAD).astimezone(UTC):%Y-%m-%d %H:%M:%S}")
+    rows = connection.execute(
+        f"SELECT broker, account, count(*), count_if(quantity <> 0), count_if(fault & {FAULT_BITS} <> 0), bit_or(fault)::UBIGINT, "
+        f"max(updated_at) FILTER (WHERE updated_at <= TIMESTAMP {limit}) "
+        f"FROM {identifier(book.name)} GROUP BY broker, account ORDER BY broker, account"
+    ).fetchall()
+    if any(row[4] for row in rows):
+        raise BookError("\n".join(f"book {source}: {fault}" for fault in book.describe_faults(connection, limit=20)))
+    unknown = sorted({str(row[0]) for row in rows if row[0] not in brokers})
+    if unknown:
+        raise BookError(
+            f"book {source}: broker {', '.join(unknown)} is in the book and not in recon.yaml (which has {', '.join(brokers)})"
+        )
+    accounts: dict[str, list[BookAccount]] = {}
+    for row in rows:
+        accounts.setdefault(row[0], []).append(BookAccount(row[1], row[3]))
+    stamps = [row[6].replace(tzinfo=UTC) for row in rows if row[6] is not None]
+    return Survey(
+        {alias: tuple(found) for alias, found in accounts.items()},
+        sum(row[2] for row in rows),
+        sum(row[3] for row in rows),
+        max(stamps, default=None),
+        source_notes([int(row[5] or 0) for row in rows]),
+    )
+
+
+def run_time(as_of: datetime | None, answers: Sequence[Answer], book_latest: datetime | None, now: datetime) -> datetime:
+    """The time that a run is of: as asked, else the latest that a feed or the book speaks of, our own clock at the latest."""
+    if as_of is not None:
+        return as_of
+    stamps = [answer.feed.as_of for answer in answers if answer.feed.as_of is not None]
+    stamps += [book_latest] if book_latest is not None else []
+    believed = [stamp for stamp in stamps if stamp <= now + AHEAD]
+    return max(believed, default=now)
+
+
+def prove(
+    connection: duckdb.DuckDBPyConnection,
+    answer: Answer,
+    *,
+    name: str,
+    book: Sequence[BookAccount],
+    as_of: datetime,
+    asked: bool,
+    now: datetime,
+    delivered: Mapping[str, date],
+) -> ProvenFeed:
+    """Mount one answer as ``name`` and judge it against the book's accounts at this broker.
+
+    ``as_of`` is the time of the run, ``asked`` whether a person asked for it. ``delivered`` are the files of earlier runs:
+    sha256 and the last day that each was taken for.
+    """
+    feed = answer.feed
+    bare = ProvenFeed(answer, feed.status, feed.reason, everywhere=True, notes=feed.notes)
+    if feed.status in (FeedStatus.FAILED, FeedStatus.NOT_READY):
+        return bare
+    late = _wrong_time(answer, as_of, asked=asked, now=now, delivered=delivered)
+    if late:
+        return replace(bare, status=FeedStatus.NOT_READY, reason=late)
+    try:
+        if feed.relation is not None:
+            mounted = mount(connection, name, feed.relation, book=False, float_places=9)
+        else:
+            mounted = mount_positions(connection, name, feed.positions)
+        rows = connection.execute(
+            f"SELECT account, count(*), count_if(quantity <> 0), count_if(fault & {FAULT_BITS} <> 0), bit_or(fault)::UBIGINT "
+            f"FROM {identifier(name)} GROUP BY account ORDER BY account"
+        ).fetchall()
+        if any(row[3] for row in rows):
+            return bare.failed("; ".join(mounted.describe_faults(connection, limit=5)))
+        return _judge(connection, replace(bare, mounted=mounted), rows, book)
+    except BrokerError as error:
+        return bare.failed(str(error))
+    except duckdb.Error as error:
+        if isinstance(error, (duckdb.OutOfMemoryException, duckdb.PermissionException)):
+            raise
+        return bare.failed(f"cannot be read: {str(error).partition(chr(10))[0]}")
+
+
+def unique(connection: duckdb.DuckDBPyConnection, feed: ProvenFeed) -> ProvenFeed:
+    """The feed, FAILED where several rows that are not declared lots are one position. Costs a sort."""
+    if feed.mounted is None or feed.feed.lots:
+        return feed
+    rows = duplicate_rows(connection, feed.mounted, book=False, limit=5)
+    if rows:
+        return feed.failed("; ".join(rows) + " (declare `lots: true` if they are lots)")
+    shared = connection.execute(
+        f"SELECT account, symbol, list(DISTINCT theirs ORDER BY theirs) FROM "
+        f"(SELECT {feed.account_sql} AS account, symbol, leg, account AS theirs "
+        f"FROM {identifier(feed.mounted.name)} WHERE quantity <> 0) "
+        "GROUP BY account, symbol, leg HAVING count(*) > 1 ORDER BY account, symbol LIMIT 1"
+    ).fetchone()
+    if shared:
+        return feed.failed(f"accounts {', '.join(shared[2])} are all {shared[0]} in the book, and each holds {shared[1]}")
+    return feed
+
+
+def _wrong_time(answer: Answer, as_of: datetime, *, asked: bool, now: datetime, delivered: Mapping[str, date]) -> str:
+    """Why the feed is not of the run's day; empty where it is."""
+    feed = answer.feed
+    if feed.as_of is None:
+        return "" if feed.status is FeedStatus.PARTIAL else "the feed does not say what time it is of"
+    ahead = timedelta(days=1) if feed.date_only else AHEAD
+    if feed.as_of > now + ahead:
+        return f"the feed is dated {_time(feed.as_of)}, which is still to come"
+    if feed.as_of.date() < as_of.date() and as_of - feed.as_of > STALE_AFTER:
+        return f"the feed is of {_time(feed.as_of)}, the run of {_time(as_of)}: stale, no quantity is judged"
+    if asked and feed.as_of.date() > as_of.date() and feed.as_of - as_of > STALE_AFTER:
+        return f"the feed is of {_time(feed.as_of)}, after the run's {_time(as_of)}"
+    known = delivered.get(feed.sha256 or "")
+    if feed.relation is not None and known is not None and known < as_of.date() and answer.settings.unchanged == "refuse":
+        return (
+            f"the very bytes that were delivered for {known}: an old file again "
+            "(say `unchanged: accept` for a broker whose file may stay the same)"
+        )
+    return ""
+
+
+def _judge(
+    connection: duckdb.DuckDBPyConnection, feed: ProvenFeed, rows: Sequence[tuple[object, ...]], book: Sequence[BookAccount]
+) -> ProvenFeed:
+    """Accounts, emptiness and control totals of a feed whose every row can be read."""
+    settings, answered = feed.answer.settings, feed.feed
+    named = [None if row[0] is None else str(row[0]) for row in rows]
+    named = [name and settings.accounts.get(name, name) for name in named]
+    fallback, book_account, trouble = _unnamed(named, [entry.account for entry in book])
+    if trouble:
+        return feed.failed(trouble)
+    held = {entry.account or book_account: entry.positions for entry in book if entry.positions}
+
+    def ours(account: str) -> str:
+        return settings.accounts.get(account, account)
+
+    seen = {name or fallback for name in named} | {ours(name) for name in answered.accounts}
+    totals = [_check_total(connection, feed, total) for total in answered.control_totals]
+    flat_all = any(entry.ok and not entry.total.stated and entry.total.account is None for entry in totals)
+    flat = {ours(entry.total.account) for entry in totals if entry.ok and not entry.total.stated and entry.total.account}
+    wanted = set(held) | set(settings.expect_accounts)
+    unproven = sorted(wanted - seen - flat) if not flat_all else sorted(set(settings.expect_accounts) - seen - flat)
+    reasons = [answered.reason] if answered.reason else []
+    positions = sum(int(str(row[2])) for row in rows)
+    if not rows and unproven:
+        reasons.append(f"no rows at all, while the book holds {sum(held.values()):,} positions: silence proves nothing")
+    elif unproven:
+        reasons.append(f"no rows of account {', '.join(unproven)}: silence proves nothing")
+    wrong = [entry for entry in totals if not entry.ok]
+    reasons += [_disagreement(entry) for entry in wrong]
+    covered = _covered(answered.coverage or feed.answer.adapter.coverage)
+    partial = bool(reasons) or answered.status is FeedStatus.PARTIAL
+    return replace(
+        feed,
+        status=FeedStatus.PARTIAL if partial else FeedStatus.COMPLETE,
+        reason="; ".join(reasons),
+        positions=positions,
+        accounts=tuple(sorted(seen)),
+        everywhere=answered.status is FeedStatus.PARTIAL or bool(wrong),
+        unproven_accounts=tuple(unproven),
+        account_sql=_account_sql(settings.accounts, fallback),
+        book_account=book_account,
+        covered=covered,
+        totals=tuple(totals),
+        notes=feed.notes + source_notes([int(str(row[4] or 0)) for row in rows]),
+    )
+
+
+def source_notes(faults: Sequence[int]) -> tuple[str, ...]:
+    """What the note bits of a source's ``fault`` column say, in words."""
+    found = 0
+    for bits in faults:
+        found |= bits
+    notes = []
+    if found & FLOAT_ROUNDED:
+        notes.append("quantities are binary floats, rounded")
+    if found & PRICE_ROUNDED:
+        notes.append("prices have more than 12 decimals, rounded half-even")
+    return tuple(notes)
+
+
+def _unnamed(feed: Sequence[str | None], book: Sequence[str | None]) -> tuple[str, str, str]:
+    """The accounts that rows without one belong to, in the feed and in the book; third, why that cannot be said."""
+    feed_names, book_names = ({name for name in side if name is not None} for side in (feed, book))
+    for side, names, what in ((feed, feed_names, "feed"), (book, book_names, "book")):
+        if None in side and names:
+            return NO_ACCOUNT, NO_ACCOUNT, f"some rows of the {what} name an account and some do not"
+    for side, others, what, other in ((feed, book_names, "feed", "book"), (book, feed_names, "book", "feed")):
+        if None in side and len(others) > 1:
+            several = ", ".join(sorted(others))
+            mend = "say which in `defaults: {account: ...}` or map the column"
+            return NO_ACCOUNT, NO_ACCOUNT, f"the {what} names no account and the {other} has {several}: {mend}"
+    return min(book_names, default=NO_ACCOUNT), min(feed_names, default=NO_ACCOUNT), ""
+
+
+def _account_sql(accounts: Mapping[str, str], fallback: str) -> str:
+    cases = " ".join(f"WHEN {quoted(theirs)} THEN {quoted(ours)}" for theirs, ours in accounts.items())
+    mapped = f"CASE account {cases} ELSE account END" if cases else "account"
+    return f"coalesce({mapped}, {quoted(fallback)})"
+
+
+def _check_total(connection: duckdb.DuckDBPyConnection, feed: ProvenFeed, total: ControlTotal) -> CheckedTotal:
+    sums = {
+        "rows": "count(*)::DECIMAL(38,0)",
+        "quantity": "sum(quantity)",
+        "market_value": "sum(exact_product(exact_product(quantity, market_price), coalesce(multiplier, 1)))",
+    }
+    assert feed.mounted is not None  # noqa: S101  # only mounted feeds are judged
+    where = f" WHERE account = {quoted(total.account)}" if total.account else ""
+    row = connection.execute(f"SELECT {sums[total.kind]} FROM {identifier(feed.mounted.name)}{where}").fetchone()
+    computed = Decimal(row[0]) if row and row[0] is not None else Decimal(0)
+    return CheckedTotal(total, computed, abs(computed - total.stated) <= total.tolerance)
+
+
+def _disagreement(entry: CheckedTotal) -> str:
+    what = {"rows": "rows", "quantity": "quantity", "market_value": "market value"}[entry.total.kind]
+    where = f" of account {entry.total.account}" if entry.total.account else ""
+    source = f" ({entry.total.source})" if entry.total.source else ""
+    return f"the broker states {what}{where} {plain(entry.total.stated)}{source}, its positions add up to {plain(entry.computed)}"
+
+
+def plain(number: Decimal | None) -> str:
+    """A number as a person writes it: no exponent, no trailing zeros."""
+    if number is None:
+        return "unknown"
+    text = f"{number:f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def _covered(coverage: Sequence[str]) -> tuple[str, ...]:
+    names = {name.lower() for name in coverage}
+    for group in _SYNONYMS:
+        if names & group:
+            names |= group
+    return tuple(sorted(names))
+
+
+def _time(stamp: datetime) -> str:
+    return f"{stamp.astimezone(UTC):%Y-%m-%d %H:%M} UTC"

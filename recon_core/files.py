@@ -1,0 +1,138 @@
+"""Positions in a file: reads its frame, names its columns and says in SQL how each is written. Python never holds the rows."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from recon_core.dated import date_shape, read_date
+from recon_core.delimited import read_delimited
+from recon_core.errors import BookError, BookSetupError, MalformedError
+from recon_core.expressions import identifier, quoted
+from recon_core.file_options import FILE_OPTIONS
+from recon_core.framing import Frame, Refusal, sql_path
+from recon_core.mapping import Columns, relation_of
+from recon_core.model import Relation
+from recon_core.numbers import trimmed
+
+_FORMATS = {".csv": "csv", ".txt": "csv", ".tsv": "tsv", ".tab": "tsv", ".json": "json", ".parquet": "parquet", ".pq": "parquet"}
+
+
+@dataclass(frozen=True, slots=True)
+class SourceFile:
+    """A file of positions: its ``relation`` for the engine, and what stands around the rows; ``notes`` say what is left out."""
+
+    path: Path
+    relation: Relation
+    sha256: str
+    frame: Frame
+    notes: tuple[str, ...]
+    refusal: Refusal
+
+    @property
+    def around(self) -> tuple[str, ...]:
+        """The lines before the header (of JSON: the facts beside the array, as ``key: value``) and those of the footer."""
+        return (*self.frame.head, *(" ".join(record).strip() for _, record in self.frame.tail))
+
+    def stated(self, pattern: str) -> list[str]:
+        """What the first group of ``pattern`` (or all of it) is, in each line around the rows that it is found in."""
+        found = (re.search(pattern, line) for line in self.around)
+        return [match[1] if match.re.groups else match[0] for match in found if match]
+
+    def dated(self, form: str) -> datetime | None:
+        """The time that the file's name says by ``form`` (strftime), naive. Raises ValueError where ``form`` has no fixed shape."""
+        found = (read_date(text, form) for text in re.findall(date_shape(form), self.path.name))
+        return next((stamp for stamp in found if stamp), None)
+
+    def texts(self, column: str, limit: int = 3) -> list[str]:
+        """Up to ``limit`` different texts that a column of the file holds, in order."""
+        place = Columns(self.path, self.frame.header, self.refusal).place(column, "as_of")
+        text = trimmed(f"source.{self.frame.references[place]}", self.frame.types[place])
+        query = f"SELECT DISTINCT {text} AS text FROM {self.frame.source} AS source ORDER BY text NULLS LAST LIMIT {limit}"
+        with duckdb.connect() as connection:
+            try:
+                return [row[0] for row in connection.execute(query).fetchall() if row[0] is not None]
+            except duckdb.Error as error:
+                from recon_core.sources import raise_unreadable
+
+                raise_unreadable(error, self.relation, self.refusal.content)
+
+
+def read_file(path: Path, options: Mapping[str, Any], *, book: bool = False, name: str = "") -> SourceFile:
+    """A file of positions, written as ``options`` (see FILE_OPTIONS) say; ``name`` is what messages call it.
+
+    Looks at head and tail only; the rows are read when the relation is mounted. Raises BookSetupError or BookError for the book
+    (``book``: it may have a broker column), else MalformedError.
+    """
+    refusal = Refusal(BookSetupError, BookError) if book else Refusal(MalformedError, MalformedError)
+    given: dict[str, Any] = {option: schema.get("default") for option, schema in FILE_OPTIONS.items()}
+    given |= {option: value for option, value in options.items() if option in FILE_OPTIONS and value is not None}
+    form = given["format"] or _FORMATS.get(path.suffix.lower())
+    if form is None:
+        raise refusal.setup(f"{path}: the name does not tell how it is written: say `format` (csv, tsv, json or parquet)")
+    try:
+        sha256 = _sha256(path)
+        frame = _frame(path, form, given, refusal)
+    except OSError as error:
+        raise refusal.content(f"{path} cannot be read: {error.strerror or error}") from None
+    columns = Columns(path, frame.header, refusal)
+    mapped = columns.mapped(given, book=book)
+    _check_footer(path, frame, mapped, given["footer"], refusal)
+    relation = relation_of(name or str(path), frame, columns, mapped, given)
+    notes = tuple(f"rows whose {theirs} is like {pattern!r} are left out" for theirs, pattern in given["skip_rows"].items())
+    return SourceFile(path, relation, sha256, frame, notes, refusal)
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as handle:
+        return hashlib.file_digest(handle, "sha256").hexdigest()
+
+
+def _frame(path: Path, form: str, options: Mapping[str, Any], refusal: Refusal) -> Frame:
+    if form == "json":
+        from recon_core.records import read_records
+
+        return read_records(path, options, refusal)
+    if form == "parquet":
+        return _parquet(path, refusal)
+    return read_delimited(path, options, refusal, tabs=form == "tsv")
+
+
+def _parquet(path: Path, refusal: Refusal) -> Frame:
+    source = f"read_parquet({quoted(sql_path(path))}, file_row_number = true)"
+    with duckdb.connect() as connection:
+        try:
+            found = connection.execute(f"DESCRIBE SELECT * EXCLUDE (file_row_number) FROM {source}").fetchall()
+        except duckdb.Error as error:
+            raise refusal.content(f"{path} is no Parquet file that can be read: {str(error).partition(chr(10))[0]}") from None
+    names = tuple(str(row[0]) for row in found)
+    return Frame(
+        source=source,
+        header=names,
+        references=tuple(map(identifier, names)),
+        types=tuple(str(row[1]) for row in found),
+        row="file_row_number + 1",
+        first_row=1,
+        files=tuple({str(path), sql_path(path)}),
+    )
+
+
+def _check_footer(path: Path, frame: Frame, mapped: Mapping[str, int], texts: list[str], refusal: Refusal) -> None:
+    """A footer text that also begins a position would cut positions off in silence."""
+    symbol, quantity = mapped["symbol"], mapped.get("quantity")
+    for order, (number, record) in enumerate(frame.tail):
+        is_footer = order == 0 and bool(record) and record[0] in texts
+        if is_footer or quantity is None or len(record) < len(frame.header):
+            continue
+        if record[symbol] and re.search(r"\d", record[quantity]):
+            raise refusal.setup(
+                f"{path}: line {number} is in the footer and looks like a position ({record[symbol]} {record[quantity]}): "
+                "make the texts of `footer` longer"
+            )

@@ -1,0 +1,55 @@
+"""What every file format is brought to before its columns are named: a table of texts (or typed columns) in SQL, with its frame."""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import NamedTuple
+
+from recon_core.errors import ReconError
+
+
+class Refusal(NamedTuple):
+    """Which errors a reader raises: ``setup`` for options that do not fit the file, ``content`` for what cannot be believed."""
+
+    setup: type[ReconError]
+    content: type[ReconError]
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """A file's body as SQL. ``references`` and ``types`` go with ``header``; ``row`` is the SQL of the row number in the file.
+
+    ``head`` are the lines before the header, ``tail`` the footer's records, each with its line number; ``extra`` refers to a
+    last field that has no header. ``blank`` is an SQL condition that holds on rows without any value.
+    """
+
+    source: str
+    header: tuple[str, ...]
+    references: tuple[str, ...]
+    types: tuple[str, ...]
+    row: str
+    first_row: int
+    files: tuple[str, ...]
+    head: tuple[str, ...] = ()
+    tail: tuple[tuple[int, tuple[str, ...]], ...] = ()
+    extra: str | None = None
+    blank: str | None = None
+
+
+def scratch_file(suffix: str) -> Path:
+    """A new file of our own, readable by nobody else, that goes when the process ends: for a body freed of its frame."""
+    with tempfile.NamedTemporaryFile(dir=_scratch().name, suffix=suffix, delete=False) as made:
+        return Path(made.name)
+
+
+@cache
+def _scratch() -> tempfile.TemporaryDirectory[str]:
+    return tempfile.TemporaryDirectory(prefix="recon-core-", ignore_cleanup_errors=True)
+
+
+def sql_path(path: Path | str) -> str:
+    """A path as DuckDB's readers take it: nothing in it is a pattern."""
+    return "".join(f"[{letter}]" if letter in "*?[" else letter for letter in str(path))

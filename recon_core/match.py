@@ -1,0 +1,194 @@
+"""Pairs and rules to breaks: one vectorised pass over the join finds the broken pairs, a second one judges them.
+
+Nothing here runs per position in Python, and nothing touches disk, clock or network.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import duckdb
+
+from recon_core.config.policy import ActiveRule, Policy
+from recon_core.expressions import PAIR_COLUMNS, compile_expression, compile_select, identifier
+from recon_core.pairs import Comparison, derived, joined, raw_columns
+from recon_core.tuning import Tuned, tuned
+
+BITS = 30
+"""Rules a mask column holds: their fired bits below, their undetermined bits above."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scan:
+    """What the first pass counted. ``duplicates`` says that some key stands in several rows of one side."""
+
+    pairs: int
+    in_book: int
+    at_broker: int
+    unproven: int
+    undetermined: Mapping[str, int]
+    duplicates: bool
+
+    @property
+    def matched(self) -> int:
+        """Pairs that both sides hold."""
+        return self.in_book + self.at_broker - self.pairs
+
+
+def scan(connection: duckdb.DuckDBPyConnection, comparison: Comparison, policy: Policy, rows: tuple[int, int] | None) -> Scan:
+    """Join both sides, run every rule's predicate over every pair, and keep the pairs that need a second look as ``hits``.
+
+    ``rows`` are how many rows (not 0) book and feeds were read with; None where some were summed on the way. With a and b
+    rows of one key a join gives ab, so that over all matched keys 2ab - a - b is 0 exactly when every key is unique;
+    duplicates among unmatched keys are counted in the hits.
+    """
+    rules = list(policy.rules.values())
+    tunings = {rule.type: tuned(policy, rule) for rule in rules}
+    masks = _masks(rules, tunings, proven=not comparison.unproven)
+    wanted = [f"m{number} & {_wanted(rules, tunings, number)} <> 0" for number in range(len(masks))]
+    wanted.append("(in_book <> at_broker)")
+    counts = [
+        f"count_if(m{place // BITS} & {1 << (place % BITS + BITS)} <> 0) AS u{place}"
+        for place, rule in enumerate(rules)
+        if predicate(rule)
+    ]
+    raw = raw_columns(comparison)
+    pairs = f"SELECT *, {', '.join(masks)} FROM ({derived(comparison, joined(comparison))})"
+    kept = ", ".join([*raw, *(f"m{number}" for number in range(len(masks)))])
+    unproven = "count_if(at_broker IS NULL)" if comparison.unproven else "0"
+    connection.execute(
+        f"""CREATE OR REPLACE TEMP TABLE scanned AS
+            SELECT count(*) AS pairs, count(b_quantity) AS in_book, count(f_quantity) AS at_broker,
+                {unproven} AS unproven, {"".join(f"{count}, " for count in counts)}
+                list(struct_pack({_packed(kept)})) FILTER (WHERE {" OR ".join(wanted)}) AS hits
+            FROM ({pairs})"""
+    )
+    connection.execute("CREATE OR REPLACE TEMP TABLE hits AS SELECT unnest(hits, max_depth := 2) FROM scanned")
+    connection.execute("CREATE OR REPLACE TEMP TABLE counted AS SELECT * EXCLUDE (hits) FROM scanned")
+    connection.execute("DROP TABLE scanned")
+    row = connection.execute("SELECT * FROM counted").fetchone()
+    names = [column[0] for column in connection.description or ()]
+    counted = dict(zip(names, row or (), strict=True))
+    undetermined = {rule.type: int(counted.get(f"u{place}", 0)) for place, rule in enumerate(rules)}
+    total, in_book, at_broker = (int(counted[name]) for name in ("pairs", "in_book", "at_broker"))
+    repeated = _repeated(connection, comparison, total, in_book, at_broker, rows)
+    return Scan(total, in_book, at_broker, int(counted["unproven"]), undetermined, repeated)
+
+
+def predicate(rule: ActiveRule) -> str:
+    """What the first pass asks of each pair for a rule: its ``when``, or what narrows its ``select``."""
+    return rule.when or rule.among
+
+
+def find(connection: duckdb.DuckDBPyConnection, comparison: Comparison, policy: Policy) -> None:
+    """Make ``found``, a row a break before any is silenced, from ``hits`` (see ``scan``).
+
+    Columns: the pair's, ``type, rule, related, severity, impact, halts, halt_source, counts, detail``. ``rule`` is the
+    rule's place in the policy, ``halt_source`` the override (from 1) that set its halt, 0 for the rule's own entry.
+    """
+    connection.execute(f"CREATE OR REPLACE TEMP TABLE hit_pairs AS {derived(comparison, 'SELECT * FROM hits')}")
+    queries = []
+    for place, rule in enumerate(policy.rules.values()):
+        tuning = tuned(policy, rule)
+        mask, bit = f"m{place // BITS}", 1 << place % BITS
+        if rule.when:
+            queries.append(_breaks(place, rule, tuning, f"SELECT *, NULL AS related FROM hit_pairs WHERE {mask} & {bit} <> 0"))
+            if tuning.undetermined_breaks != "false":
+                doubt = f"{mask} & {bit << BITS} <> 0 AND {tuning.undetermined_breaks}"
+                unknown = f"SELECT *, NULL AS related FROM hit_pairs WHERE {doubt}"
+                queries.append(_breaks(place, rule, tuning, unknown, undetermined=True))
+        else:
+            queries.append(_breaks(place, rule, tuning, _selected(connection, comparison, place, rule, tuning, mask, bit)))
+    connection.execute(f"CREATE OR REPLACE TEMP TABLE found AS {' UNION ALL '.join(queries)}")
+
+
+def _selected(
+    connection: duckdb.DuckDBPyConnection, comparison: Comparison, place: int, rule: ActiveRule, tuning: Tuned, mask: str, bit: int
+) -> str:
+    """SQL of the pairs that a rule's ``select`` names, with the further columns that it returns."""
+    columns = ", ".join(PAIR_COLUMNS)
+    if rule.among:
+        seen = f"SELECT {columns} FROM hit_pairs WHERE {mask} & {bit} <> 0"
+        connection.execute(f"CREATE OR REPLACE TEMP VIEW pairs AS {seen}")
+    else:
+        connection.execute(
+            f"CREATE OR REPLACE TEMP VIEW pairs AS SELECT {columns} FROM ({derived(comparison, joined(comparison))})"
+        )
+    kept = f"selected_{place}"
+    connection.execute(f"CREATE OR REPLACE TEMP TABLE {kept} AS {compile_select(rule.select, tuning.literals)}")
+    own = [row[0] for row in connection.execute(f"DESCRIBE {kept}").fetchall()]
+    extra = ", ".join(f"s.{identifier(name)}" for name in own if name not in PAIR_COLUMNS)
+    related = "" if "related" in own else ", NULL AS related"
+    keys = " AND ".join(f"p.{key} = s.{key}" for key in ("broker", "account", "symbol", "leg"))
+    source = "hit_pairs" if rule.among else "pairs"
+    if not rule.among:  # the view of all pairs is replaced by the next rule's
+        connection.execute(f"CREATE OR REPLACE TEMP TABLE named_{place} AS SELECT p.* FROM pairs p SEMI JOIN {kept} s ON {keys}")
+        source = f"named_{place}"
+    return f"SELECT p.*{', ' + extra if extra else ''}{related} FROM {source} p JOIN {kept} s ON {keys}"
+
+
+def _breaks(place: int, rule: ActiveRule, tuning: Tuned, pairs: str, *, undetermined: bool = False) -> str:
+    """SQL of a rule's breaks over the pairs that it found."""
+    columns = ", ".join(PAIR_COLUMNS)
+    if undetermined:
+        impact, detail = "NULL", "'cannot be judged: a value that the rule needs is unknown'"
+    else:
+        impact = f"abs(round(TRY({compile_expression(rule.impact, tuning.literals)})::DECIMAL(38,18), 4))"
+        detail = tuning.detail
+    kind = "'" + rule.type + "'"
+    return f"""
+        SELECT {columns}, type, {place} AS rule, related, severity, impact, {tuning.halts} AS halts,
+            {tuning.halt_source} AS halt_source, {tuning.counts} AS counts, detail
+        FROM (SELECT *, {tuning.severity} AS severity, TRY({impact})::DECIMAL(38,4) AS impact, {detail} AS detail
+              FROM (SELECT *, {kind} AS type FROM ({pairs})))"""
+
+
+def _masks(rules: Sequence[ActiveRule], tunings: Mapping[str, Tuned], *, proven: bool) -> list[str]:
+    """SQL of the mask columns: per rule a bit where its predicate is true, and one where it cannot be judged.
+
+    Where the broker's side is unproven nothing is called undetermined: the feed's own status says it once.
+    """
+    masks: list[list[str]] = [[] for _ in range(-(-max(len(rules), 1) // BITS))]
+    for place, rule in enumerate(rules):
+        if not predicate(rule):
+            continue
+        bit = 1 << place % BITS
+        compiled = compile_expression(predicate(rule), tunings[rule.type].literals)
+        unknown = f"{bit << BITS}" if proven else f"CASE WHEN at_broker IS NULL THEN 0 ELSE {bit << BITS} END"
+        if not rule.when:
+            unknown = "0"
+        masks[place // BITS].append(f"CASE TRY({compiled}) WHEN true THEN {bit} WHEN false THEN 0 ELSE {unknown} END")
+    return [f"CAST({' | '.join(parts) or '0'} AS BIGINT) AS m{number}" for number, parts in enumerate(masks)]
+
+
+def _wanted(rules: Sequence[ActiveRule], tunings: Mapping[str, Tuned], number: int) -> int:
+    """The bits of one mask that make a pair a hit."""
+    bits = 0
+    for place, rule in enumerate(rules):
+        if place // BITS == number:
+            bits |= 1 << place % BITS
+            if tunings[rule.type].undetermined_breaks != "false":
+                bits |= 1 << place % BITS + BITS
+    return bits
+
+
+def _packed(names: str) -> str:
+    return ", ".join(f"{name} := {name}" for name in names.split(", "))
+
+
+def _repeated(
+    connection: duckdb.DuckDBPyConnection,
+    comparison: Comparison,
+    pairs: int,
+    in_book: int,
+    at_broker: int,
+    rows: tuple[int, int] | None,
+) -> bool:
+    matched = in_book + at_broker - pairs
+    only_book, only_broker = pairs - at_broker, pairs - in_book
+    if rows is not None and (rows[0] - only_book != matched or rows[1] - only_broker != matched):
+        return True
+    keys = ", ".join(name for name in raw_columns(comparison) if not name.startswith(("b_", "f_")))
+    row = connection.execute(f"SELECT count(*) FROM (SELECT 1 FROM hits GROUP BY {keys} HAVING count(*) > 1)").fetchone()
+    return bool(row and row[0])

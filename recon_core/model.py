@@ -1,0 +1,204 @@
+"""The values that flow through a run: positions, feeds, breaks and the decision. All frozen; money is Decimal, times are aware.
+
+Sign convention everywhere: a long quantity is positive, a short one negative. Prices are per unit, in ``currency``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from decimal import Decimal
+from enum import StrEnum
+from typing import Any, Literal
+
+from recon_core.errors import MalformedError
+
+Leg = Literal["NET", "LONG", "SHORT"]
+Basis = Literal["trade", "settlement", "unknown"]
+LEGS: tuple[Leg, ...] = ("NET", "LONG", "SHORT")
+QUANTITY_PLACES = 18
+PRICE_PLACES = 12
+SEVERITIES = ("info", "warning", "high", "critical")
+
+POSITION_COLUMNS = (
+    "account",
+    "symbol",
+    "leg",
+    "asset_class",
+    "currency",
+    "quantity",
+    "avg_price",
+    "market_price",
+    "multiplier",
+    "isin",
+    "cusip",
+    "updated_at",
+    "opened_at",
+    "raw_symbol",
+)
+"""The columns of a position as every source gives them; ``broker`` is added by the engine (a book row names its own)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Position:
+    """One holding at one broker: signed ``quantity`` of ``symbol`` in ``account``.
+
+    ``quantity`` is exact to 18 decimals; ``avg_price`` and ``market_price`` are per unit in ``currency``; ``multiplier``
+    turns a unit into money (100 for most listed options). ``updated_at`` is when the source last confirmed the row.
+    None means that the source does not say. Raises MalformedError for a number that is none.
+    """
+
+    symbol: str
+    quantity: Decimal
+    account: str | None = None
+    leg: Leg = "NET"
+    asset_class: str | None = None
+    currency: str | None = None
+    avg_price: Decimal | None = None
+    market_price: Decimal | None = None
+    multiplier: Decimal | None = None
+    isin: str | None = None
+    cusip: str | None = None
+    updated_at: datetime | None = None
+    opened_at: datetime | None = None
+    raw_symbol: str | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("quantity", "avg_price", "market_price", "multiplier"):
+            value = getattr(self, name)
+            if isinstance(value, int) and not isinstance(value, bool):
+                object.__setattr__(self, name, Decimal(value))
+            elif value is None and name != "quantity":
+                continue
+            elif not isinstance(value, Decimal) or not value.is_finite():
+                raise MalformedError(f"position {self.symbol!r}: {name} {value!r} is not a finite Decimal")
+        for name in ("updated_at", "opened_at"):
+            stamp = getattr(self, name)
+            if stamp is not None and stamp.tzinfo is None:
+                raise MalformedError(f"position {self.symbol!r}: {name} {stamp} has no time zone")
+        if self.leg not in LEGS:
+            raise MalformedError(f"position {self.symbol!r}: leg {self.leg!r} is none of {', '.join(LEGS)}")
+
+
+class FeedStatus(StrEnum):
+    """How far a feed can be believed; only COMPLETE proves an absence."""
+
+    COMPLETE = "COMPLETE"
+    PARTIAL = "PARTIAL"
+    NOT_READY = "NOT_READY"
+    FAILED = "FAILED"
+
+
+@dataclass(frozen=True, slots=True)
+class ControlTotal:
+    """A figure that the broker states beside its positions, and that their sum must meet within ``tolerance``.
+
+    ``kind`` is ``market_value`` (signed sum of quantity x market_price x multiplier), ``quantity`` (signed sum) or ``rows``.
+    ``account`` limits it to one account (the broker's name of it); None is the whole feed. A control total of 0 also
+    proves that an account without rows is flat.
+    """
+
+    kind: Literal["market_value", "quantity", "rows"]
+    stated: Decimal
+    account: str | None = None
+    tolerance: Decimal = Decimal(0)
+    source: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Relation:
+    """Positions as a query that the engine reads in bulk: a SELECT, and the files that it may open.
+
+    The query returns any of ``POSITION_COLUMNS`` by name, as text, exact decimals, floats, dates or timestamps.
+    ``columns`` maps a position column to what the source calls it, for messages. ``typed`` says that the query is cheap
+    to read more than once (Parquet), so that nothing is copied.
+    """
+
+    query: str
+    files: tuple[str, ...] = ()
+    columns: Mapping[str, str] = field(default_factory=dict)
+    name: str = ""
+    first_row: int = 1
+    typed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Feed:
+    """What a broker says it holds, and how far that can be believed. Make one with the class methods.
+
+    ``as_of`` is the time that the positions are of, from the payload or the server's Date header, never from our clock.
+    ``basis`` says whether trades count from trade date or from settlement. ``lots`` declares that several rows of one key
+    are lots to be summed. ``accounts`` are the accounts that the broker proved to have answered for, even without rows.
+    ``notes`` are remarks that a person should read beside the feed.
+    """
+
+    status: FeedStatus
+    reason: str = ""
+    positions: tuple[Position, ...] = ()
+    relation: Relation | None = None
+    as_of: datetime | None = None
+    date_only: bool = False
+    basis: Basis = "unknown"
+    lots: bool = False
+    accounts: tuple[str, ...] = ()
+    coverage: tuple[str, ...] = ()
+    control_totals: tuple[ControlTotal, ...] = ()
+    sha256: str | None = None
+    notes: tuple[str, ...] = ()
+
+    @classmethod
+    def complete(cls, positions: Iterable[Position], *, as_of: datetime, basis: Basis = "unknown", **more: Any) -> Feed:
+        """All positions of all accounts asked for: an absent symbol is flat. ``more`` sets any other field by name."""
+        return cls(FeedStatus.COMPLETE, positions=tuple(positions), as_of=as_of, basis=basis, **more)
+
+    @classmethod
+    def partial(cls, positions: Iterable[Position], *, reason: str, as_of: datetime | None = None, **more: Any) -> Feed:
+        """Some positions: those given are judged, an absence proves nothing. ``reason`` is what a person can act on."""
+        return cls(FeedStatus.PARTIAL, reason=reason, positions=tuple(positions), as_of=as_of, **more)
+
+    @classmethod
+    def from_sql(
+        cls, query: str, *, as_of: datetime | None, files: Sequence[str] = (), columns: Mapping[str, str] | None = None, **more: Any
+    ) -> Feed:
+        """Positions in bulk: a SELECT over files that the engine reads (see Relation); ``more`` as in ``complete``."""
+        shape = {key: more.pop(key) for key in ("name", "first_row", "typed") if key in more}
+        relation = Relation(query, tuple(files), dict(columns or {}), **shape)
+        return cls(FeedStatus.COMPLETE, relation=relation, as_of=as_of, **more)
+
+    @classmethod
+    def unavailable(cls, status: FeedStatus, reason: str) -> Feed:
+        """No positions at all, and why: FAILED or NOT_READY."""
+        return cls(status, reason=reason)
+
+    def but(self, **changes: Any) -> Feed:
+        """The same feed with other fields."""
+        return replace(self, **changes)
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """What a run asks an adapter for: positions as of ``as_of`` (None: now) of ``accounts`` (the broker's names; empty: all)."""
+
+    as_of: datetime | None = None
+    accounts: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """Why trading halts: the policy line that says so, what it saw, the scope it stops and the breaks behind it."""
+
+    policy: str
+    detail: str
+    scope: str
+    breaks: tuple[str, ...] = ()
+    break_count: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """Whether trading halts, every reason for it, and what the policy requires before it goes on."""
+
+    halt: bool
+    reasons: tuple[Reason, ...] = ()
+    require: tuple[str, ...] = ()

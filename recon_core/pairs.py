@@ -1,0 +1,204 @@
+"""``pairs``: the full outer join of book and brokers that every rule sees, as SQL.
+
+Only the columns that a source really has travel through the join; what no source has is a constant above it. At ten
+million positions a side that is the difference between one gigabyte and three.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+
+from recon_core.expressions import MULTIPLIER, PRICE, QUANTITY, RATE, identifier, literal, quoted
+
+VALUE_COLUMNS: dict[str, str] = {
+    "quantity": QUANTITY,
+    "avg_price": PRICE,
+    "market_price": PRICE,
+    "multiplier": MULTIPLIER,
+    "asset_class": "VARCHAR",
+    "currency": "VARCHAR",
+    "isin": "VARCHAR",
+    "cusip": "VARCHAR",
+    "updated_at": "TIMESTAMP",
+}
+MINOR_UNITS = {"GBX": "GBP", "GBp": "GBP", "ILA": "ILS", "ZAC": "ZAR", "ZAc": "ZAR"}
+"""Currencies that are hundredths of another: prices in pence, agorot and cents."""
+
+DERIVED_CLASSES = "regexp_matches(lower(asset_class), 'option|future|^opt$|^fut$|^fop$')"
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """One side of the join: a query, and the columns of VALUE_COLUMNS that it really has besides its keys.
+
+    The keys are account and symbol, broker where ``brokers`` are several, and leg where ``legs``.
+    """
+
+    query: str
+    columns: frozenset[str]
+    legs: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """All that ``pairs`` depends on beside the two sides.
+
+    ``brokers`` are those compared; ``unproven`` is an SQL condition over broker, account and asset_class: true where an
+    absence at the broker proves nothing (empty: nowhere). ``assumed_currency`` are brokers for which neither side has a
+    currency column, so that the base currency is meant.
+    """
+
+    book: Side
+    feeds: Side
+    brokers: tuple[str, ...]
+    as_of: datetime
+    now: datetime
+    base_currency: str
+    fx: Mapping[str, Decimal]
+    price_fallback: bool
+    unproven: str
+    assumed_currency: tuple[str, ...]
+
+
+def joined(comparison: Comparison) -> str:
+    """SQL of the bare join: the keys, and the value columns of each side as ``b_...`` and ``f_...``."""
+    book, feeds = comparison.book, comparison.feeds
+    keys = ["account", "symbol"]
+    if len(comparison.brokers) != 1:
+        keys.insert(0, "broker")
+    if book.legs or feeds.legs:
+        keys.append("leg")
+    chosen = [f"coalesce(b.{key}, f.{key}) AS {key}" for key in keys]
+    chosen += [f"b.{name} AS b_{name}" for name in VALUE_COLUMNS if name in book.columns]
+    chosen += [f"f.{name} AS f_{name}" for name in VALUE_COLUMNS if name in feeds.columns]
+    condition = " AND ".join(f"b.{key} = f.{key}" for key in keys)
+    return f"SELECT {', '.join(chosen)} FROM ({book.query}) b FULL JOIN ({feeds.query}) f ON {condition}"
+
+
+def raw_columns(comparison: Comparison) -> list[str]:
+    """The names of the columns that ``joined`` returns."""
+    names = ["account", "symbol"]
+    if len(comparison.brokers) != 1:
+        names.insert(0, "broker")
+    if comparison.book.legs or comparison.feeds.legs:
+        names.append("leg")
+    names += [f"b_{name}" for name in VALUE_COLUMNS if name in comparison.book.columns]
+    return names + [f"f_{name}" for name in VALUE_COLUMNS if name in comparison.feeds.columns]
+
+
+def derived(comparison: Comparison, relation: str) -> str:
+    """SQL that turns ``relation`` (what ``joined`` returns, or rows of it) into ``pairs``, raw columns kept beside.
+
+    Nested, so that each step is computed once and only where something asks for it.
+    """
+    book, feeds = comparison.book.columns, comparison.feeds.columns
+    one_broker = f"{quoted(comparison.brokers[0])} AS broker," if len(comparison.brokers) == 1 else ""
+    net = "" if comparison.book.legs or comparison.feeds.legs else "'NET' AS leg,"
+
+    def column(side: str, name: str) -> str:
+        has_it = name in (book if side == "b" else feeds)
+        return f"{side}_{name}" if has_it else f"CAST(NULL AS {VALUE_COLUMNS[name]})"
+
+    def either(name: str, *, broker_first: bool = True) -> str:
+        order = ("f", "b") if broker_first else ("b", "f")
+        return f"coalesce({column(order[0], name)}, {column(order[1], name)})"
+
+    prices = [column("f", "market_price"), column("b", "market_price")]
+    if comparison.price_fallback:
+        prices += [column("f", "avg_price"), column("b", "avg_price")]
+    as_of = f"TIMESTAMP {quoted(f'{comparison.as_of:%Y-%m-%d %H:%M:%S.%f}')}"
+    late = f"TIMESTAMP {quoted(f'{comparison.now:%Y-%m-%d %H:%M:%S.%f}')}"
+    touched = column("b", "updated_at")
+    present = "f_quantity IS NOT NULL"
+    if comparison.unproven:
+        present = f"CASE WHEN {present} THEN true WHEN {comparison.unproven} THEN NULL ELSE false END"
+    identified = f"""
+        SELECT *, {one_broker} {net}
+            {either("asset_class")} AS asset_class, {either("isin", broker_first=False)} AS isin,
+            {either("cusip", broker_first=False)} AS cusip,
+            b_quantity IS NOT NULL AS in_book,
+            b_quantity AS book_quantity, f_quantity AS broker_quantity,
+            {column("b", "avg_price")} AS book_avg_price, {column("f", "avg_price")} AS broker_avg_price,
+            {column("b", "currency")} AS book_currency, {column("f", "currency")} AS broker_currency,
+            {column("b", "multiplier")} AS book_multiplier, {column("f", "multiplier")} AS broker_multiplier,
+            {touched} AS book_updated_at, {column("f", "updated_at")} AS broker_updated_at,
+            coalesce({", ".join(prices)}) AS price, {as_of} AS as_of,
+            CASE WHEN {touched} <= {late} THEN (epoch_us({as_of}) - epoch_us({touched})) / 3.6e9 END AS hours_untouched
+        FROM ({relation})"""
+    proven = f"""
+        SELECT *, {present} AS at_broker,
+            coalesce(broker_currency, book_currency{_assumed(comparison)}) AS currency,
+            coalesce(broker_multiplier, book_multiplier,
+                CASE WHEN {DERIVED_CLASSES} THEN NULL ELSE 1 END)::{MULTIPLIER} AS multiplier
+        FROM ({identified})"""
+    difference = "coalesce(book_quantity, 0) - coalesce(broker_quantity, 0)"
+    if comparison.unproven:
+        difference = f"CASE WHEN at_broker IS NOT NULL THEN {difference} END"
+    sized = f"""
+        SELECT *, {difference} AS quantity_difference,
+            {_rates(comparison)} AS fx_rate
+        FROM ({proven})"""
+    guessed = f"""
+        SELECT *, exact_product(exact_product(price, multiplier), fx_rate) AS unit_value,
+            TRY(round(abs(quantity_difference)::DOUBLE / nullif(abs(broker_quantity), 0)::DOUBLE * 100, 4)::DECIMAL(24,4))
+                AS near_pct
+        FROM ({sized})"""
+    return f"""
+        SELECT * EXCLUDE (near_pct), CASE
+                WHEN coalesce(TRY(abs(quantity_difference) * 100 > abs(broker_quantity) * near_pct), false) THEN near_pct + 0.0001
+                WHEN coalesce(TRY(abs(quantity_difference) * 100 <= abs(broker_quantity) * (near_pct - 0.0001)), false)
+                    THEN near_pct - 0.0001
+                ELSE near_pct END::DECIMAL(38,4) AS difference_pct
+        FROM ({guessed})"""
+
+
+def _assumed(comparison: Comparison) -> str:
+    if not comparison.assumed_currency:
+        return ""
+    base = quoted(comparison.base_currency)
+    if set(comparison.assumed_currency) >= set(comparison.brokers):
+        return f", {base}"
+    return f", CASE WHEN broker IN ({', '.join(map(quoted, comparison.assumed_currency))}) THEN {base} END"
+
+
+def _rates(comparison: Comparison) -> str:
+    rates = {comparison.base_currency: Decimal(1), **comparison.fx}
+    rates |= {minor: rates[major] / 100 for minor, major in MINOR_UNITS.items() if major in rates and minor not in rates}
+    cases = " ".join(f"WHEN {quoted(name)} THEN {literal(rate)}" for name, rate in rates.items())
+    return f"CAST(CASE currency {cases} END AS {RATE})"
+
+
+def side_query(
+    relation: str, columns: Sequence[str], *, broker: str | None, keys_from: Mapping[str, str], legs: bool, summed: bool, where: str
+) -> str:
+    """SQL of one source's rows as a side: keys, value columns, zero rows left out; ``summed`` adds up rows of one key.
+
+    ``broker`` is an SQL expression for the broker key, None where the side has no such key; ``keys_from`` gives the SQL of
+    account and leg. A summed price is weighted by quantity and exact to 12 decimals.
+    """
+    keys = {"broker": broker} if broker else {}
+    keys |= {"account": keys_from["account"], "symbol": "symbol"}
+    if legs:
+        keys["leg"] = keys_from["leg"]
+    chosen = ", ".join(f"{sql} AS {name}" for name, sql in keys.items())
+    condition = f"quantity <> 0{where}"
+    if not summed:
+        return f"SELECT {chosen}, {', '.join(columns)} FROM {identifier(relation)} WHERE {condition}"
+    rows = f"SELECT {chosen}, {', '.join(columns)} FROM {identifier(relation)} WHERE {condition}"
+    folded = {"quantity": f"sum(quantity)::{QUANTITY} AS quantity", "updated_at": "max(updated_at) AS updated_at"}
+    values = [folded.get(name, f"min({name}) AS {name}") for name in columns if name != "avg_price"]
+    if "avg_price" in columns:
+        known = "count(avg_price) = count(*) AND min(sign(quantity)) = max(sign(quantity))"  # of opposite lots there is no average
+        values.append(f"CASE WHEN {known} THEN sum(exact_product(quantity, avg_price)) END AS worth")
+        values.append("sum(quantity)::DOUBLE AS about")
+    names = ", ".join(keys)
+    grouped = f"SELECT {names}, {', '.join(values)} FROM ({rows}) GROUP BY {names} HAVING sum(quantity) <> 0"
+    if "avg_price" not in columns:
+        return grouped
+    # DuckDB divides through DOUBLE: divide roughly, then add the quotient of what is left over.
+    guess = f"SELECT *, (worth::DOUBLE / about)::{PRICE} AS guess FROM ({grouped})"
+    mended = f"(guess + ((worth - exact_product(guess, quantity))::DOUBLE / about)::{PRICE})::{PRICE} AS avg_price"
+    return f"SELECT * EXCLUDE (worth, about, guess), {mended} FROM ({guess})"

@@ -1,0 +1,170 @@
+"""The report as one plain dict, from what a run found: the shape that ``report.schema.json`` states."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+from recon_core.config.policy import Policy
+from recon_core.feeds import CheckedTotal, ProvenFeed, plain
+from recon_core.model import Decision
+from recon_core.verdict import Verdict
+
+SCHEMA_VERSION = 1
+
+
+def build(verdict: Verdict, *, run: Mapping[str, Any], finished_at: datetime) -> dict[str, Any]:
+    """The report of a verdict; ``run`` has ``run_id`` and ``started_at``. Nothing is written yet: outputs are None."""
+    policy, firm = verdict.policy, verdict.firm
+    discrepancies = [_discrepancy(entry, policy) for entry in verdict.worst]
+    with_suppressed = None if firm.total_impact is None else firm.total_impact + verdict.suppressed_impact
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "run_id": run["run_id"],
+        "started_at": iso(run["started_at"]),
+        "finished_at": iso(finished_at),
+        "duration_seconds": f"{(finished_at - run['started_at']).total_seconds():.3f}",
+        "as_of": iso(verdict.as_of),
+        "verdict": verdict.word,
+        "exit_code": int(verdict.exit_code),
+        "break_count": firm.break_count,
+        "suppressed_count": verdict.suppressed_count,
+        "superseded_count": verdict.superseded_count,
+        "undetermined_count": sum(verdict.scan.undetermined.values()),
+        "missing_count": firm.missing_count,
+        "counts": dict(firm.counts),
+        "base_currency": policy.base_currency,
+        "total_impact": _money(firm.total_impact),
+        "known_impact": _money(firm.known_impact),
+        "unknown_impact_count": firm.unknown_count,
+        "suppressed_impact": _money(verdict.suppressed_impact),
+        "total_impact_with_suppressed": _money(with_suppressed),
+        "pairs": {
+            "matched": verdict.scan.matched,
+            "in_book": verdict.scan.in_book,
+            "at_broker": verdict.scan.at_broker,
+            "unproven": verdict.scan.unproven,
+        },
+        "rules": [
+            {
+                "type": rule.type,
+                "title": rule.title,
+                "severity": rule.severity,
+                "halt": rule.halt.text,
+                "count": firm.counts[rule.type],
+                "undetermined": verdict.scan.undetermined[rule.type],
+                "impact": _money(verdict.rule_impacts.get(rule.type, Decimal(0))),
+            }
+            for rule in policy.rules.values()
+        ],
+        "not_listed": list(policy.not_listed),
+        "discrepancies": discrepancies,
+        "discrepancies_truncated": verdict.listed > len(discrepancies),
+        "discrepancies_total": verdict.listed,
+        "decision": _decision(verdict.decision),
+        "warnings": [*policy.warnings, *verdict.warnings],
+        "book": {
+            "source": verdict.book_source,
+            "rows": verdict.survey.rows,
+            "as_of": verdict.survey.latest and iso(verdict.survey.latest),
+            "sha256": verdict.book_sha256,
+            "notes": list(verdict.book_notes),
+        },
+        "feeds": [_feed(feed) for feed in verdict.feeds],
+        "policy": {"path": policy.path, "sha256": policy.sha256},
+        "config": {"path": verdict.config_path, "sha256": verdict.config_sha256},
+        "plugins": [{"name": name, "version": version, "sha256": digest} for name, version, digest in verdict.plugins],
+        "outputs": {"report": None, "html": None, "breaks": None},
+        "audit": None,
+    }
+
+
+def iso(stamp: datetime) -> str:
+    """A time in UTC, to the second unless it has a fraction."""
+    return stamp.astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
+def _decision(decision: Decision) -> dict[str, Any]:
+    return {
+        "halt": decision.halt,
+        "reasons": [
+            {
+                "policy": reason.policy,
+                "detail": reason.detail,
+                "scope": reason.scope,
+                "breaks": list(reason.breaks),
+                "break_count": reason.break_count,
+            }
+            for reason in decision.reasons
+        ],
+        "require": list(decision.require),
+    }
+
+
+def _discrepancy(entry: Mapping[str, Any], policy: Policy) -> dict[str, Any]:
+    suppressed = None
+    if entry["suppressed_by"] is not None:
+        by = policy.suppress[entry["suppressed_by"]]
+        suppressed = {
+            "reason": by.reason,
+            "until": by.until.isoformat(),
+            "approved_by": by.approved_by,
+            "policy": f"{policy.path}:{by.line}",
+        }
+    return {
+        "id": entry["id"],
+        "type": entry["type"],
+        "title": policy.rules[entry["type"]].title,
+        **{name: entry[name] for name in ("severity", "broker", "account", "symbol", "leg", "related", "asset_class")},
+        **{name: entry[name] for name in ("book_quantity", "broker_quantity", "quantity_difference", "difference_pct")},
+        **{name: entry[name] for name in ("book_avg_price", "broker_avg_price", "price", "currency", "impact")},
+        "impact_currency": policy.base_currency,
+        "detail": entry["detail"],
+        "episode": None,
+        "first_seen": None,
+        "open_days": None,
+        "hours_untouched": entry["hours_untouched"],
+        "halts": entry["halts"],
+        "suppressed": suppressed,
+        "explanation": None,
+        "correction": None,
+    }
+
+
+def _feed(feed: ProvenFeed) -> dict[str, Any]:
+    answered = feed.feed
+    return {
+        "broker": feed.alias,
+        "adapter": feed.answer.settings.adapter,
+        "status": str(feed.status),
+        "reason": feed.reason,
+        "basis": answered.basis,
+        "as_of": answered.as_of and iso(answered.as_of),
+        "positions": feed.positions,
+        "sha256": answered.sha256,
+        "coverage": {
+            "accounts": list(feed.accounts),
+            "asset_classes": list(answered.coverage or feed.answer.adapter.coverage),
+        },
+        "unproven_accounts": list(feed.unproven_accounts),
+        "control_totals": [_total(entry) for entry in feed.totals],
+        "notes": list(feed.notes),
+    }
+
+
+def _total(entry: CheckedTotal) -> dict[str, Any]:
+    return {
+        "kind": entry.total.kind,
+        "account": entry.total.account,
+        "stated": plain(entry.total.stated),
+        "computed": None if entry.computed is None else plain(entry.computed),
+        "tolerance": plain(entry.total.tolerance),
+        "ok": entry.ok,
+        "source": entry.total.source,
+    }
+
+
+def _money(amount: Decimal | None) -> str | None:
+    return None if amount is None else f"{amount:.4f}"

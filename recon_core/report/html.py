@@ -1,0 +1,247 @@
+"""The report as one HTML page: every break in the markup, so that it reads and prints without a script.
+
+The page is ``report.html`` beside this module with its ``{{names}}`` filled in. Its style and script are named by their
+hashes in a Content-Security-Policy that allows nothing else: text that came from outside is escaped, and would not run if
+it were not.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+from collections.abc import Iterable, Mapping
+from functools import cache
+from html import escape
+from pathlib import Path
+from typing import Any
+
+from recon_core.report import wording
+from recon_core.report.wording import Report, count, visible
+
+LINKS_A_REASON = 12
+_MARK = re.compile(r"\{\{(\w+)\}\}")
+
+
+def render(report: Report) -> str:
+    """The whole page. See ``recon_core.report.to_html``."""
+    parts = {
+        "title": _text(f"{_decision_word(report)}: {count(report['break_count'], 'break')}, {report['as_of']}"),
+        "level": wording.level(report),
+        "run": _text(f"run {report['run_id']}"),
+        "as_of": _text(report["as_of"]),
+        "verdict": _text(report["verdict"].capitalize()),
+        "decision": _text(_decision_word(report)),
+        "found": escape(_found(report)),
+        "because": escape(wording.because(report)),
+        "doubt": _doubt(report),
+        "totals": "".join(_totals(report)),
+        "reasons": _reasons(report),
+        "warnings": _listed("Warnings", report["warnings"]),
+        "filters": "".join(_option(kind, number) for kind, number in report["counts"].items() if number),
+        "breaks": "\n".join(map(_break, report["discrepancies"])),
+        "currency": _text(report["base_currency"]),
+        "none": _none(report),
+        "list_hidden": "" if report["discrepancies"] else " hidden",
+        "rest": _text(_rest(report)),
+        "feeds": "\n".join(map(_feed, report["feeds"])),
+        "book": _book(report["book"]),
+        "rules": "\n".join(map(_rule, report["rules"])),
+        "not_listed": _text(", ".join(report["not_listed"]) or "none"),
+        "evidence": "\n".join(_evidence(report)),
+    }
+    static, names = _template()
+    return "".join(piece + (parts[name] if name else "") for piece, name in zip(static, names, strict=True))
+
+
+@cache
+def _template() -> tuple[list[str], list[str]]:
+    """The page in pieces, and the name of what follows each of them (none after the last)."""
+    page = Path(__file__).with_name("report.html").read_text(encoding="utf-8")
+    for tag in ("style", "script"):
+        content = page.split(f"<{tag}>", 1)[1].split(f"</{tag}>", 1)[0]
+        digest = base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()
+        page = page.replace(f"{{{{{tag}_hash}}}}", f"'sha256-{digest}'")
+    pieces = _MARK.split(page)
+    return pieces[::2], [*pieces[1::2], ""]
+
+
+def _text(value: Any) -> str:
+    return escape(visible(value))
+
+
+def _decision_word(report: Report) -> str:
+    if report["decision"]["halt"]:
+        return "Trading halts"
+    return "Not halted, no verdict" if report["verdict"] == "incomplete" else "Trading goes on"
+
+
+def _found(report: Report) -> str:
+    told = wording.found(report)
+    return f"In what was proven: {told}" if report["verdict"] == "incomplete" else told
+
+
+def _doubt(report: Report) -> str:
+    if report["verdict"] != "incomplete":
+        return ""
+    brokers = ", ".join(f"<b>{escape(name)}</b>" for name in wording.unproven(report)) or "<b>part of the run</b>"
+    return (
+        f'<p class="doubt">Unproven: {brokers}. A position that is absent there proves nothing, and 0 breaks do not mean clean.</p>'
+    )
+
+
+def _totals(report: Report) -> Iterable[str]:
+    pairs = report["pairs"]
+    yield _total("Breaks", f"{report['break_count']:,}", f"{report['missing_count']:,} missing on one side")
+    yield _total("Impact", *_impact(report))
+    yield _total("Suppressed", f"{report['suppressed_count']:,}", f"{report['superseded_count']:,} superseded")
+    yield _total("Undetermined", f"{report['undetermined_count']:,}", "judgements wanting a value")
+    yield _total("Pairs matched", f"{pairs['matched']:,}", f"{pairs['in_book']:,} in book, {pairs['at_broker']:,} at broker")
+    yield _total("Pairs unproven", f"{pairs['unproven']:,}", "of which one side proves nothing")
+
+
+def _impact(report: Report) -> tuple[str, str]:
+    """The total in a word, and what a person must know beside it."""
+    known, currency = wording.money(report["known_impact"]), report["base_currency"]
+    remarks = []
+    if report["total_impact"] is None:
+        remarks.append(f"at least {known} {currency}; {count(report['unknown_impact_count'], 'break')} without a price or rate")
+    if report["suppressed_count"]:
+        remarks.append(f"with what is suppressed: {wording.money(report['total_impact_with_suppressed'])}")
+    total = "unknown" if report["total_impact"] is None else f"{known} {currency}"
+    return total, "; ".join(remarks) or "gross, of the breaks that count"
+
+
+def _total(name: str, value: str, remark: str) -> str:
+    return f"<div><dt>{_text(name)}</dt><dd>{_text(value)}<small>{_text(remark)}</small></dd></div>"
+
+
+def _reasons(report: Report) -> str:
+    decision = report["decision"]
+    if not (decision["reasons"] or decision["require"]):
+        return ""
+    symbols = {item["id"]: wording.symbol(item) for item in report["discrepancies"]}
+    items = "".join(_reason(reason, symbols) for reason in decision["reasons"])
+    items = f'<ol class="reasons">{items}</ol>' if items else ""
+    wanted = wording.required(report)
+    required = "".join(f'<p class="required">{wanted} <b>{_text(action)}</b></p>' for action in decision["require"])
+    heading = f"Why trading halts{wording.halted_scope(report)}" if decision["halt"] else "What the policy says"
+    return f'<section aria-labelledby="why"><h2 id="why">{escape(heading)}</h2>{items}{required}</section>'
+
+
+def _reason(reason: Mapping[str, Any], symbols: Mapping[str, str]) -> str:
+    known = [name for name in reason["breaks"] if name in symbols][:LINKS_A_REASON]
+    links = " ".join(f'<a href="#{_text(name)}">{escape(symbols[name])}</a>' for name in known)
+    more = reason["break_count"] - len(known)
+    if links and more > 0:
+        links += f" <span>and {more:,} more</span>"
+    return (
+        f"<li><p>{_text(reason['detail'])} <span class=tag>stops: {_text(reason['scope'])}</span></p>"
+        f"<p class=source>{_text(reason['policy'])}</p>{f'<p class=links>{links}</p>' if links else ''}</li>"
+    )
+
+
+def _listed(heading: str, remarks: Iterable[str]) -> str:
+    items = "".join(f"<li>{_text(remark)}</li>" for remark in remarks)
+    return f"<section><h2>{heading}</h2><ul>{items}</ul></section>" if items else ""
+
+
+def _option(kind: str, number: int) -> str:
+    return f'<option value="{_text(kind)}">{_text(kind)} ({number:,})</option>'
+
+
+def _break(item: Mapping[str, Any]) -> str:
+    held = item["suppressed"] is not None
+    halts = "suppressed" if held else "HALT" if item["halts"] else "no"
+    percent = f"<small>{_text(item['difference_pct'])}%</small>" if item["difference_pct"] is not None else ""
+    related = f"<small>with {_text(item['related'])}</small>" if item["related"] is not None else ""
+    remarks = " · ".join(_remarks(item))
+    return (
+        f'<tr id="{_text(item["id"])}"{" class=held" if held else " class=halts" if item["halts"] else ""}>'
+        f'<th scope="row">{_text(item["type"])}<small class="{_text(item["severity"])}">{_text(item["severity"])}</small></th>'
+        f"<td>{escape(wording.place(item))}</td><td><b>{escape(wording.symbol(item))}</b>{related}</td>"
+        f"<td>{_text(item['book_quantity'])}</td><td>{_text(item['broker_quantity'])}</td>"
+        f"<td>{_text(item['quantity_difference'])}{percent}</td><td>{escape(wording.money(item['impact']))}</td>"
+        f"<td>{halts}</td><td>{_text(item['detail'] or item['title'])}<small>{escape(remarks)}</small></td></tr>"
+    )
+
+
+def _remarks(item: Mapping[str, Any]) -> Iterable[str]:
+    """What a person looks at next: the suppression, the prices, the age."""
+    if item["suppressed"] is not None:
+        yield wording.suppression(item)
+    names = (("price", "price"), ("book average", "book_avg_price"), ("broker average", "broker_avg_price"))
+    prices = ", ".join(f"{name} {wording.money(item[key])}" for name, key in names if item[key] is not None)
+    if prices:
+        yield f"{prices} ({visible(item['currency'])})" if item["currency"] else prices
+    if item["hours_untouched"] is not None:
+        yield f"untouched {visible(item['hours_untouched'])} h"
+    if item["open_days"] is not None:
+        yield f"open {count(item['open_days'], 'day')}"
+
+
+def _none(report: Report) -> str:
+    if report["discrepancies"]:
+        return ""
+    if report["verdict"] == "incomplete":
+        told = "No break in what was proven; the rest was not judged."
+    elif report["undetermined_count"]:
+        told = f"No break, but {count(report['undetermined_count'], 'judgement')} could not be made for want of a value."
+    else:
+        told = "Book and brokers agree."
+    return f'<p class="none">{told}</p>'
+
+
+def _rest(report: Report) -> str:
+    if not report["discrepancies_truncated"]:
+        return ""
+    whole = report["outputs"]["breaks"]
+    where = f"; all are in {whole}" if whole else ""
+    return f"The {len(report['discrepancies']):,} of highest impact, out of {report['discrepancies_total']:,} breaks{where}."
+
+
+def _feed(feed: Mapping[str, Any]) -> str:
+    proven = feed["status"] == "COMPLETE" and not feed["unproven_accounts"]
+    remarks = [feed["reason"]] if feed["reason"] else []
+    if feed["unproven_accounts"]:
+        remarks.append(f"unproven, absence proves nothing: {', '.join(feed['unproven_accounts'])}")
+    remarks += [wording.control_total(total) for total in feed["control_totals"]]
+    accounts = ", ".join(feed["coverage"]["accounts"]) or "none"
+    classes = ", ".join(feed["coverage"]["asset_classes"]) or "all asset classes"
+    remarks += [*feed["notes"], f"speaks for accounts: {accounts}; {classes}"]
+    return (
+        f"<tr{'' if proven else ' class=unproven'}>"
+        f'<th scope="row">{_text(feed["broker"])}<small>{_text(feed["adapter"])}</small></th>'
+        f"<td><b>{_text(feed['status'])}</b></td><td>{feed['positions']:,}</td>"
+        f"<td>{_text(feed['as_of'])}<small>{_text(feed['basis'])} basis</small></td>"
+        f"<td>{''.join(f'<p>{_text(remark)}</p>' for remark in remarks)}</td></tr>"
+    )
+
+
+def _book(book: Mapping[str, Any]) -> str:
+    return (
+        f'<tr><th scope="row">the book</th><td></td><td>{book["rows"]:,}</td><td>{_text(book["as_of"])}</td>'
+        f"<td><p>{_text(book['source'])}</p>{''.join(f'<p>{_text(note)}</p>' for note in book['notes'])}</td></tr>"
+    )
+
+
+def _rule(rule: Mapping[str, Any]) -> str:
+    return (
+        f'<tr><th scope="row">{_text(rule["type"])}<small class="{_text(rule["severity"])}">{_text(rule["severity"])}</small></th>'
+        f"<td>{_text(rule['title'])}</td><td>{_text(rule['halt'])}</td><td>{rule['count']:,}</td><td>{rule['undetermined']:,}</td>"
+        f"<td>{escape(wording.money(rule['impact']))}</td></tr>"
+    )
+
+
+def _evidence(report: Report) -> Iterable[str]:
+    yield _proof("run", f"{report['run_id']}, from {report['started_at']} to {report['finished_at']}", None)
+    yield _proof("policy", report["policy"]["path"], report["policy"]["sha256"])
+    yield _proof("configuration", report["config"]["path"], report["config"]["sha256"])
+    yield _proof("book", report["book"]["source"], report["book"]["sha256"])
+    yield from (_proof("feed", feed["broker"], feed["sha256"]) for feed in report["feeds"])
+    yield from (_proof("plugin", f"{plugin['name']} {plugin['version']}", plugin["sha256"]) for plugin in report["plugins"])
+    yield from (_proof(f"output: {what}", path, None) for what, path in report["outputs"].items() if path)
+
+
+def _proof(what: str, name: str, digest: str | None) -> str:
+    return f'<tr><th scope="row">{_text(what)}</th><td>{_text(name)}</td><td>{_text(digest) if digest else ""}</td></tr>'

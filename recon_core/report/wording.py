@@ -1,0 +1,184 @@
+"""What the text and the HTML report say of a run, in the same words."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any, Literal
+
+Report = Mapping[str, Any]
+_PLAIN_NUMBER = re.compile(r"(-?)(\d+)(?:\.(\d+))?", re.ASCII)
+# Letters that print nothing: they are "printable" to Python, and make two symbols look the same.
+_BLANK_LETTERS = frozenset("\u034f\u115f\u1160\u2800\u3164\uffa0")
+
+
+def visible(value: Any) -> str:
+    """``value`` as one line of text that can neither hide anything nor move a cursor.
+
+    Control characters, ANSI escapes, newlines, changes of direction and blanks other than the space are spelt out
+    (``\\n``, ``\\x1b``, ``\\u202e``, ``\\xa0``). None is a dash.
+    """
+    if value is None:
+        return "-"
+    text = str(value)
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(c if c.isprintable() and c not in _BLANK_LETTERS else c.encode("unicode_escape").decode("ascii") for c in text)
+
+
+def money(amount: str | None) -> str:
+    """An amount or a price with thousands separators and at least two decimals, never rounded; None is ``unknown``."""
+    if amount is None:
+        return "unknown"
+    number = _PLAIN_NUMBER.fullmatch(amount)
+    if number is None:
+        return visible(amount)
+    sign, whole, fraction = number[1], number[2], (number[3] or "").rstrip("0").ljust(2, "0")
+    return f"{sign}{int(whole):,}.{fraction}"
+
+
+def count(number: int, noun: str) -> str:
+    """``1 break``, ``1,234 breaks``."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def impact(discrepancy: Mapping[str, Any]) -> str:
+    """``1,234.50 USD``, or ``unknown``."""
+    amount = money(discrepancy["impact"])
+    return amount if discrepancy["impact"] is None else f"{amount} {visible(discrepancy['impact_currency'])}"
+
+
+def total_impact(report: Report) -> str:
+    """The total of the breaks that count, in base currency, or how much of it is known."""
+    return _total(report["total_impact"], report)
+
+
+def total_with_suppressed(report: Report) -> str:
+    """The total as it would be if nothing were suppressed."""
+    return _total(report["total_impact_with_suppressed"], report)
+
+
+def _total(amount: str | None, report: Report) -> str:
+    currency = visible(report["base_currency"])
+    if amount is not None:
+        return f"{money(amount)} {currency}"
+    known = report["known_impact"]
+    return f"unknown (at least {money(known)} {currency})" if known.strip("0.") else "unknown"
+
+
+def unproven(report: Report) -> list[str]:
+    """The brokers whose absences prove nothing, each with its status and, where it is not all of them, the accounts."""
+    names = []
+    for feed in report["feeds"]:
+        accounts = ", ".join(visible(account) for account in feed["unproven_accounts"])
+        if feed["status"] != "COMPLETE" or accounts:
+            status = visible(feed["status"]) + (f": account{'s' if ', ' in accounts else ''} {accounts}" if accounts else "")
+            names.append(f"{visible(feed['broker'])} ({status})")
+    return names
+
+
+def level(report: Report) -> Literal["halt", "doubt", "clean"]:
+    """How bad it is: trading halts; breaks or no verdict; or nothing at all to say."""
+    if report["decision"]["halt"]:
+        return "halt"
+    return "clean" if report["verdict"] == "clean" and report["exit_code"] == 0 else "doubt"
+
+
+def verdict(report: Report) -> str:
+    """What was found; of an incomplete run first where nothing is proven, so that its breaks are never read as all of them."""
+    if report["verdict"] != "incomplete":
+        return found(report)
+    doubt = f"absence proves nothing at {', '.join(unproven(report))}" if unproven(report) else "not everything was proven"
+    return f"{doubt}; in what was proven: {found(report)}"
+
+
+def found(report: Report) -> str:
+    """``4 breaks, impact 1,234.50 USD, 1 suppressed``."""
+    breaks = f"{count(report['break_count'], 'break')}, impact {total_impact(report)}" if report["break_count"] else "no breaks"
+    if report["suppressed_count"]:
+        breaks += f", {report['suppressed_count']:,} suppressed"
+    if report["undetermined_count"]:
+        breaks += f", {report['undetermined_count']:,} undetermined"
+    return breaks
+
+
+def decision(report: Report) -> str:
+    """``TRADING HALTS: 2 positions missing at broker (policies.yaml:4)``, or what holds instead."""
+    if not report["decision"]["halt"]:
+        return "no verdict; trading is not halted by this run" if report["verdict"] == "incomplete" else "trading goes on"
+    why = because(report)
+    return f"TRADING HALTS{halted_scope(report)}{': ' if why else ''}{why}"
+
+
+def because(report: Report) -> str:
+    """The first reason of the decision with its policy line, and how many more there are; empty where there is none."""
+    reasons = report["decision"]["reasons"]
+    if not reasons:
+        return ""
+    more = f" and {count(len(reasons) - 1, 'more reason')}" if len(reasons) > 1 else ""
+    return f"{visible(reasons[0]['detail'])} ({policy_line(reasons[0])}){more}"
+
+
+def halted_scope(report: Report) -> str:
+    """Nothing where the whole firm stops, else `` for broker prime, account ib/MAIN``."""
+    scopes = list(dict.fromkeys(visible(reason["scope"]) for reason in report["decision"]["reasons"]))
+    return "" if "firm" in scopes or not scopes else f" for {', '.join(scopes)}"
+
+
+def required(report: Report) -> str:
+    """What stands before each thing that the policy requires; an escalation may require something and not halt."""
+    return "Required before trading goes on:" if report["decision"]["halt"] else "Required by the policy:"
+
+
+def policy_line(reason: Mapping[str, Any]) -> str:
+    """``policies.yaml:4`` of ``policies.yaml:4: rules.MISSING_AT_BROKER.halt: always``."""
+    return visible(reason["policy"].split(": ", 1)[0])
+
+
+def place(discrepancy: Mapping[str, Any]) -> str:
+    """``prime/MAIN``."""
+    return f"{visible(discrepancy['broker'])}/{visible(discrepancy['account'])}"
+
+
+def symbol(discrepancy: Mapping[str, Any]) -> str:
+    """The symbol, with its leg where the position is not netted."""
+    leg = discrepancy["leg"]
+    return visible(discrepancy["symbol"]) + ("" if leg == "NET" else f" {visible(leg)}")
+
+
+def suppression(discrepancy: Mapping[str, Any]) -> str:
+    """Why, until when and by whom a break is suppressed, and the policy line that says so."""
+    held = discrepancy["suppressed"]
+    by = f", approved by {visible(held['approved_by'])}" if held["approved_by"] else ""
+    return f"suppressed until {visible(held['until'])}{by}: {visible(held['reason'])} ({visible(held['policy'])})"
+
+
+def control_total(total: Mapping[str, Any]) -> str:
+    """What the broker stated beside its positions, against what they sum to."""
+    of = f" of account {visible(total['account'])}" if total["account"] else ""
+    source = f", from {visible(total['source'])}" if total["source"] else ""
+    outcome = "meets" if total["ok"] else "DOES NOT MEET"
+    return (
+        f"control total {visible(total['kind'])}{of}: computed {visible(total['computed'])} {outcome} "
+        f"stated {visible(total['stated'])} (tolerance {visible(total['tolerance'])}{source})"
+    )
+
+
+def remainder(report: Report, shown: int) -> str:
+    """Where the breaks are that a list of ``shown`` left out; empty where it left out none."""
+    missing = report["break_count"] - shown
+    if missing <= 0:
+        return ""
+    outputs = report["outputs"]
+    html, whole = outputs["html"], outputs["breaks"]
+    if not (html or whole):
+        return f"and {missing:,} more; --json and --output give them"
+    if report["discrepancies_truncated"]:
+        worst = f"the worst {len(report['discrepancies']):,} in {visible(_name(html))}" if html else ""
+        everything = f"all in {visible(_name(whole))}" if whole else ""
+        return f"and {missing:,} more: {', '.join(part for part in (worst, everything) if part)}"
+    return f"and {missing:,} more in {' and '.join(visible(_name(path)) for path in (html, whole) if path)}"
+
+
+def _name(path: str) -> str:
+    return path.replace("\\", "/").rsplit("/", 1)[-1]

@@ -1,0 +1,267 @@
+"""One run: the only place that orders the steps. Feeds, pairs, breaks, decision, record; data flows one way."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from recon_core.book import Book, open_book
+from recon_core.collect import collect
+from recon_core.config.credentials import secret_value
+from recon_core.config.load import Configuration, load_configuration
+from recon_core.decide import Doubt, decide
+from recon_core.engine import connect, shut_off
+from recon_core.errors import BookError, ConfigError, EngineError, NoVerdictError
+from recon_core.expressions import quoted
+from recon_core.feeds import ProvenFeed, Survey, prove, run_time, survey, unique
+from recon_core.host import Host, load_host
+from recon_core.match import Scan, find, scan
+from recon_core.model import Ask
+from recon_core.report import to_html, to_json
+from recon_core.report.build import build
+from recon_core.sides import compare
+from recon_core.silence import (
+    expired,
+    halting,
+    parquet_query,
+    rule_impacts,
+    silence,
+    silenced,
+    totals,
+    worst,
+)
+from recon_core.sources import duplicate_rows
+from recon_core.state.files import adopt, write_atomically
+from recon_core.state.history import delivered, read_history, remember
+from recon_core.verdict import Verdict
+
+LISTED = 10_000
+"""How many breaks the report lists, worst first; breaks.parquet holds all."""
+
+Clock = Callable[[], datetime]
+Progress = Callable[[str], None]
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+def _silent(_: str) -> None:
+    """No progress is shown."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What a run is asked: which deployment, of what time, which brokers (empty: all)."""
+
+    config: Path = Path("recon.yaml")
+    policy: Path | None = None
+    as_of: datetime | None = None
+    brokers: tuple[str, ...] = ()
+
+
+def run(request: Request, *, output: Path | None = None, clock: Clock = _now, progress: Progress = _silent) -> dict[str, Any]:
+    """Reconcile, decide, and record: the report as ``--json`` prints it.
+
+    Files go to ``output``, by default a folder of the run in the state directory. Raises ReconError where there is no
+    verdict at all; then every earlier file is as it was.
+    """
+    started_at = clock()
+    about = {"run_id": f"{started_at:%Y%m%dT%H%M%SZ}-{secrets.token_hex(4)}", "started_at": started_at}
+    configuration = load_configuration(request.config, load_host, policy=request.policy, today=started_at.date())
+    configuration.host.notify("recon_run_started", run=about | {"config": str(request.config)})
+    state_dir = configuration.settings.state_dir
+    history = read_history(state_dir)
+    folder = output or state_dir / "runs" / str(about["run_id"])
+    with connect() as connection:
+        verdict = reconcile(
+            connection, configuration, request, clock=clock, progress=progress, earlier=delivered(history), output=folder.absolute()
+        )
+        report = build(verdict, run=about, finished_at=clock())
+        configuration.host.notify("recon_decision_made", report=report)
+        progress("writing")
+        record(connection, configuration, folder, report)
+    remember(state_dir, history, report)
+    configuration.host.notify("recon_run_finished", report=report)
+    return report
+
+
+def reconcile(
+    connection: duckdb.DuckDBPyConnection,
+    configuration: Configuration[Host],
+    request: Request,
+    *,
+    clock: Clock,
+    progress: Progress = _silent,
+    earlier: Mapping[str, Mapping[str, date]],
+    output: Path | None,
+) -> Verdict:
+    """Compare the book with the brokers and decide; writes nothing. ``earlier`` are files taken before (see ``delivered``)."""
+    settings, policy = configuration.settings, configuration.policy
+    chosen = _chosen(configuration, request.brokers)
+
+    progress("reading the book")
+    book = open_book(connection, settings.book, settings.folder, broker_names=list(settings.brokers))
+    answers = collect(
+        [settings.brokers[alias] for alias in chosen],
+        configuration.host.brokers,
+        Ask(request.as_of),
+        folder=settings.folder,
+        clock=clock,
+        secret=lambda reference: secret_value(reference, settings.folder),
+        progress=progress,
+    )
+    files = [name for answer in answers if answer.feed.relation for name in answer.feed.relation.files]
+    shut_off(connection, [*book.files, *files], [output] if output else [])
+    now = clock()
+    held = survey(connection, book.mounted, list(settings.brokers), book.source, now)
+
+    progress("proving the feeds")
+    as_of = run_time(request.as_of, answers, held.latest, now)
+    feeds = [
+        prove(
+            connection,
+            answer,
+            name=f"feed_{number}",
+            book=held.accounts.get(answer.settings.alias, ()),
+            as_of=as_of,
+            asked=request.as_of is not None,
+            now=now,
+            delivered=earlier.get(answer.settings.alias, {}),
+        )
+        for number, answer in enumerate(answers)
+    ]
+
+    progress("matching")
+    feeds, scanned = _match(connection, configuration, book, held, feeds, as_of, now)
+    silence(connection, policy, as_of.date())
+    sums = totals(connection, policy)
+    doubts = [Doubt(feed.alias, str(feed.status), feed.reason, _in_doubt(feed)) for feed in feeds if not feed.proven]
+    decision = decide(policy, halting(connection, policy.scope), sums, doubts)
+    quiet = silenced(connection)
+    return Verdict(
+        as_of=as_of,
+        policy=policy,
+        config_path=settings.path,
+        config_sha256=settings.sha256,
+        book_source=book.source,
+        book_sha256=book.sha256,
+        book_notes=(*book.notes, *held.notes),
+        survey=held,
+        feeds=tuple(feeds),
+        scan=scanned,
+        totals=tuple(sums),
+        decision=decision,
+        worst=tuple(worst(connection, LISTED)),
+        listed=sums[0].break_count + quiet.suppressed,
+        suppressed_count=quiet.suppressed,
+        superseded_count=quiet.superseded,
+        suppressed_impact=quiet.suppressed_impact,
+        rule_impacts=rule_impacts(connection, policy),
+        warnings=tuple(expired(policy, as_of.date())),
+        plugins=tuple((plugin.name, plugin.version, plugin.sha256) for plugin in configuration.host.plugins),
+    )
+
+
+def record(connection: duckdb.DuckDBPyConnection, configuration: Configuration[Host], folder: Path, report: dict[str, Any]) -> None:
+    """Write report.json, report.html and breaks.parquet to ``folder``, each whole or not at all; ``report`` names them then."""
+    paths = {"report": folder / "report.json", "html": folder / "report.html", "breaks": folder / "breaks.parquet"}
+    report["outputs"] = {name: str(path) for name, path in paths.items()}
+    write_atomically(paths["html"], to_html(report))
+    beside = folder.absolute() / f".breaks.{secrets.token_hex(8)}.parquet"
+    try:
+        connection.execute(
+            f"COPY ({parquet_query(configuration.policy)}) TO {quoted(str(beside))} (FORMAT parquet, COMPRESSION zstd)"
+        )
+        adopt(beside, paths["breaks"])
+    except BaseException:
+        with suppress(OSError):
+            beside.unlink(missing_ok=True)
+        raise
+    write_atomically(paths["report"], to_json(report))
+
+
+class PositionReconciler:
+    """The runbook's way in, for a program that only wants to look: no state, no files, no halt.
+
+    ``PositionReconciler().reconcile()`` reads ``recon.yaml`` of the working directory (or ``config``).
+    """
+
+    def __init__(
+        self,
+        config: str | Path = "recon.yaml",
+        *,
+        policy: str | Path | None = None,
+        as_of: datetime | None = None,
+        brokers: Sequence[str] = (),
+    ) -> None:
+        self._request = Request(Path(config), Path(policy) if policy is not None else None, as_of, tuple(brokers))
+
+    def reconcile(self) -> dict[str, Any]:
+        """The report, as ``recon-core run --json`` prints it: ``report["discrepancies"]``, ``report["break_count"]``, ...
+
+        Raises NoVerdictError where a feed is unproven: "0 breaks" is never returned for a broker that was not read.
+        Raises another ReconError where the configuration, a plugin or the book cannot be used.
+        """
+        started_at = _now()
+        configuration = load_configuration(self._request.config, load_host, policy=self._request.policy, today=started_at.date())
+        with connect() as connection:
+            verdict = reconcile(connection, configuration, self._request, clock=_now, earlier={}, output=None)
+        unproven = [f"feed {feed.alias} is {feed.status}: {feed.reason}" for feed in verdict.feeds if not feed.proven]
+        if unproven:
+            raise NoVerdictError("no verdict: " + "; ".join(unproven))
+        return build(verdict, run={"run_id": "look", "started_at": started_at}, finished_at=_now())
+
+
+def _match(
+    connection: duckdb.DuckDBPyConnection,
+    configuration: Configuration[Host],
+    book: Book,
+    held: Survey,
+    feeds: list[ProvenFeed],
+    as_of: datetime,
+    now: datetime,
+) -> tuple[list[ProvenFeed], Scan]:
+    """Breaks of the feeds that can be used, as the table ``found``. A feed in which a key repeats is FAILED on the way.
+
+    Raises BookError where the book itself repeats a key.
+    """
+    settings, policy = configuration.settings, configuration.policy
+    lots = settings.book.lots
+    while True:
+        comparison = compare(book.mounted, feeds, policy, book_lots=lots, fx=settings.fx, as_of=as_of, now=now)
+        summed = lots or any(feed.feed.lots or feed.answer.settings.legs == "net" for feed in feeds)
+        rows = None if summed else (held.positions_at(comparison.brokers), sum(feed.positions for feed in feeds))
+        scanned = scan(connection, comparison, policy, rows)
+        if not (scanned.duplicates or summed):
+            break
+        repeated = [] if lots else duplicate_rows(connection, book.mounted, book=True)
+        if repeated:
+            raise BookError("\n".join(f"book {book.source}: {row}" for row in repeated))
+        checked = [unique(connection, feed) for feed in feeds]
+        if checked == feeds:
+            if scanned.duplicates:
+                raise EngineError("the join gives more rows than its sides account for; nothing was decided")
+            break
+        feeds = checked
+    find(connection, comparison, policy)
+    return feeds, scanned
+
+
+def _in_doubt(feed: ProvenFeed) -> tuple[str, ...]:
+    return () if feed.everywhere else feed.unproven_accounts
+
+
+def _chosen(configuration: Configuration[Host], asked: Sequence[str]) -> list[str]:
+    known = list(configuration.settings.brokers)
+    unknown = [alias for alias in asked if alias not in known]
+    if unknown:
+        raise ConfigError(f"--broker {', '.join(unknown)}: not in {configuration.settings.path}, which has {', '.join(known)}")
+    return [alias for alias in known if not asked or alias in asked]

@@ -1,0 +1,139 @@
+"""From the mounted book and the proven feeds to the two sides of the comparison."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from decimal import Decimal
+
+from recon_core.config.policy import Policy
+from recon_core.config.settings import BrokerSettings
+from recon_core.expressions import quoted
+from recon_core.feeds import ProvenFeed
+from recon_core.pairs import VALUE_COLUMNS, Comparison, Side, side_query
+from recon_core.sources import Mounted
+
+
+def compare(
+    book: Mounted,
+    feeds: Sequence[ProvenFeed],
+    policy: Policy,
+    *,
+    book_lots: bool,
+    fx: Mapping[str, Decimal],
+    as_of: datetime,
+    now: datetime,
+) -> Comparison:
+    """What ``match`` compares: the book's rows of the brokers in ``feeds`` against every feed that may be used."""
+    brokers = tuple(feed.alias for feed in feeds)
+    netted = [feed.alias for feed in feeds if feed.answer.settings.legs == "net"]
+    usable = [feed for feed in feeds if feed.mounted is not None]
+    legs = "leg" in book.columns_present or any("leg" in feed.mounted.columns_present for feed in usable if feed.mounted)
+    unnamed = {feed.alias: feed.book_account for feed in feeds}
+    several = len(brokers) > 1
+    return Comparison(
+        book=_book_side(book, brokers, netted, unnamed, legs=legs, lots=book_lots),
+        feeds=_broker_side(usable, several=several, legs=legs),
+        brokers=brokers,
+        as_of=as_of,
+        now=now,
+        base_currency=policy.base_currency,
+        fx=fx,
+        price_fallback=policy.price_fallback,
+        unproven=_unproven(feeds),
+        assumed_currency=tuple(
+            feed.alias
+            for feed in feeds
+            if "currency" not in book.columns_present and not (feed.mounted and "currency" in feed.mounted.columns_present)
+        ),
+    )
+
+
+def _book_side(
+    book: Mounted, brokers: Sequence[str], netted: Sequence[str], unnamed: Mapping[str, str], *, legs: bool, lots: bool
+) -> Side:
+    columns = _values(book.columns_present)
+
+    def rows(chosen: Sequence[str], leg: str, *, summed: bool) -> str:
+        return side_query(
+            book.name,
+            columns,
+            broker="broker" if len(brokers) > 1 else None,
+            keys_from={"account": f"coalesce(account, {_by_broker(unnamed)})", "leg": leg},
+            legs=legs,
+            summed=summed,
+            where=f" AND broker IN ({_list(chosen)})",
+        )
+
+    kept = [alias for alias in brokers if alias not in netted]
+    queries = [rows(kept, "leg", summed=lots)] if kept or not netted else []
+    queries += [rows(netted, "'NET'", summed=True)] if netted else []
+    return Side(" UNION ALL ".join(f"({query})" for query in queries), frozenset(columns), legs)
+
+
+def _broker_side(feeds: Sequence[ProvenFeed], *, several: bool, legs: bool) -> Side:
+    present: set[str] = {"quantity"}
+    for feed in feeds:
+        present |= set(_values(feed.mounted.columns_present if feed.mounted else ()))
+    columns = [name for name in VALUE_COLUMNS if name in present]
+    queries = []
+    for feed in feeds:
+        if feed.mounted is None:
+            continue
+        net = feed.answer.settings.legs == "net"
+        queries.append(
+            side_query(
+                feed.mounted.name,
+                columns,
+                broker=quoted(feed.alias) if several else None,
+                keys_from={"account": feed.account_sql, "leg": "'NET'" if net else "leg"},
+                legs=legs,
+                summed=feed.feed.lots or net,
+                where="",
+            )
+        )
+    if not queries:
+        keys = [*(["broker"] if several else []), "account", "symbol", *(["leg"] if legs else [])]
+        nothing = [f"CAST(NULL AS VARCHAR) AS {key}" for key in keys]
+        nothing += [f"CAST(NULL AS {VALUE_COLUMNS[name]}) AS {name}" for name in columns]
+        queries.append(f"SELECT {', '.join(nothing)} WHERE false")
+    return Side(" UNION ALL ".join(f"({query})" for query in queries), frozenset(columns), legs)
+
+
+def sums_rows(settings: BrokerSettings, *, lots: bool) -> bool:
+    """Whether rows of one key are added up for this broker, so that none can be counted twice by the join."""
+    return lots or settings.legs == "net"
+
+
+def _values(present: Sequence[str] | frozenset[str]) -> list[str]:
+    return [name for name in VALUE_COLUMNS if name in present or name == "quantity"]
+
+
+def _unproven(feeds: Sequence[ProvenFeed]) -> str:
+    """SQL condition over broker, account and asset_class: true where an absence at the broker proves nothing."""
+    several = len(feeds) > 1
+    conditions = []
+    for feed in feeds:
+        silent = []
+        if feed.everywhere:
+            silent.append("true")
+        elif feed.unproven_accounts:
+            silent.append(f"account IN ({_list(feed.unproven_accounts)})")
+        if feed.covered and not feed.everywhere:
+            silent.append(f"coalesce(lower(asset_class) NOT IN ({_list(feed.covered)}), false)")
+        if silent:
+            here = f"broker = {quoted(feed.alias)} AND " if several else ""
+            conditions.append(f"({here}({' OR '.join(silent)}))")
+    return " OR ".join(conditions)
+
+
+def _by_broker(unnamed: Mapping[str, str]) -> str:
+    names = set(unnamed.values())
+    if len(names) == 1:
+        return quoted(names.pop())
+    cases = " ".join(f"WHEN {quoted(alias)} THEN {quoted(account)}" for alias, account in unnamed.items())
+    return f"CASE broker {cases} END"
+
+
+def _list(names: Sequence[str]) -> str:
+    return ", ".join(map(quoted, names)) or "NULL"

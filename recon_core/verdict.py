@@ -1,0 +1,61 @@
+"""What a run found, before anyone is told of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from recon_core.config.policy import Policy
+from recon_core.errors import ExitCode
+from recon_core.feeds import ProvenFeed, Survey
+from recon_core.match import Scan
+from recon_core.model import Decision
+from recon_core.silence import Total
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The outcome of comparing, judging and deciding. ``worst`` are the breaks to list, ``listed`` how many there are."""
+
+    as_of: datetime
+    policy: Policy
+    config_path: str
+    config_sha256: str
+    book_source: str
+    book_sha256: str | None
+    book_notes: tuple[str, ...]
+    survey: Survey
+    feeds: tuple[ProvenFeed, ...]
+    scan: Scan
+    totals: tuple[Total, ...]
+    decision: Decision
+    worst: tuple[Mapping[str, Any], ...]
+    listed: int
+    suppressed_count: int
+    superseded_count: int
+    suppressed_impact: Decimal
+    rule_impacts: Mapping[str, Decimal | None]
+    warnings: tuple[str, ...]
+    plugins: tuple[tuple[str, str, str], ...]
+
+    @property
+    def firm(self) -> Total:
+        """The totals of the whole firm."""
+        return self.totals[0]
+
+    @property
+    def word(self) -> str:
+        """``clean``, ``breaks`` or ``incomplete``: an unproven feed is never clean."""
+        if not all(feed.proven for feed in self.feeds):
+            return "incomplete"
+        return "breaks" if self.firm.break_count else "clean"
+
+    @property
+    def exit_code(self) -> ExitCode:
+        """The first that holds: halted, no verdict, breaks, clean."""
+        if self.decision.halt:
+            return ExitCode.HALTED
+        return {"incomplete": ExitCode.NO_VERDICT, "breaks": ExitCode.BREAKS, "clean": ExitCode.CLEAN}[self.word]

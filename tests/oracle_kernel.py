@@ -1,0 +1,134 @@
+"""Drives the real engine, from mounted rows to the decision, and says what it found in the oracle's words."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+
+import duckdb
+from oracle import Finding, Inputs, Opinion, Sum
+
+from recon_core.brokers import Broker
+from recon_core.collect import Answer
+from recon_core.config.load import load_policy
+from recon_core.config.policy import Policy
+from recon_core.decide import Doubt, decide
+from recon_core.expressions import identifier
+from recon_core.feeds import ProvenFeed, prove, survey, unique
+from recon_core.host import load_host
+from recon_core.match import find, scan
+from recon_core.model import POSITION_COLUMNS, Relation
+from recon_core.sides import compare
+from recon_core.silence import Total, halting, silence, totals, worst
+from recon_core.sources import Mounted, duplicate_rows, load_texts, mount
+
+ROOT = Path(__file__).parent.parent
+
+
+@cache
+def runbook(*further: str) -> Policy:
+    """The policy that comes with the project, with ``further`` rules at their own defaults below its five."""
+    import tempfile
+
+    text = (ROOT / "policies.yaml").read_text(encoding="utf-8")
+    listed = "".join(f"\n  {name}: {{}}" for name in further)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "policies.yaml"
+        path.write_text(text.replace("\nescalation:", f"{listed}\nescalation:", 1), encoding="utf-8")
+        return load_policy(path, load_host(ROOT / "plugins").rules, display="policies.yaml")
+
+
+def kernel(connection: duckdb.DuckDBPyConnection, inputs: Inputs) -> Opinion:
+    """What the engine finds for ``inputs``; it leaves its tables behind in the connection."""
+    policy = inputs.policy
+    book = mount_book(connection, inputs)
+    held = survey(connection, book, [settings.alias for settings, _ in inputs.feeds], "book", inputs.now)
+    feeds = [
+        prove(
+            connection,
+            Answer(settings, Broker, feed),
+            name=f"feed_{number}",
+            book=held.accounts.get(settings.alias, ()),
+            as_of=inputs.as_of,
+            asked=False,
+            now=inputs.now,
+            delivered={},
+        )
+        for number, (settings, feed) in enumerate(inputs.feeds)
+    ]
+    comparison = compare(book, feeds, policy, book_lots=inputs.book_lots, fx=inputs.fx, as_of=inputs.as_of, now=inputs.now)
+    summed = inputs.book_lots or any(feed.feed.lots or feed.answer.settings.legs == "net" for feed in feeds)
+    rows = None if summed else (held.positions_at(comparison.brokers), sum(feed.positions for feed in feeds))
+    scanned = scan(connection, comparison, policy, rows)
+    if scanned.duplicates or (summed and _repeats(connection, inputs, book, feeds)):
+        return Opinion(duplicates=True)
+    find(connection, comparison, policy)
+    silence(connection, policy, inputs.as_of.date())
+    sums = totals(connection, policy)
+    doubts = [
+        Doubt(feed.alias, str(feed.status), feed.reason, () if feed.everywhere else feed.unproven_accounts)
+        for feed in feeds
+        if not feed.proven
+    ]
+    decision = decide(policy, halting(connection, policy.scope), sums, doubts)
+    assert decision.halt == bool(decision.reasons)
+    return Opinion(
+        duplicates=False,
+        pairs=scanned.pairs,
+        unproven=scanned.unproven,
+        findings=_findings(connection),
+        worst=tuple((row["type"], row["broker"], row["account"], row["symbol"], row["leg"]) for row in worst(connection, 10_000)),
+        undetermined=scanned.undetermined,
+        sums={_scope(total): _sum(total) for total in sums},
+        reasons=tuple(sorted((reason.policy, reason.scope, reason.break_count) for reason in decision.reasons)),
+        require=tuple(sorted(decision.require)),
+    )
+
+
+def mount_book(connection: duckdb.DuckDBPyConnection, inputs: Inputs) -> Mounted:
+    """The book as a source of texts, with just the columns that some row has a value for."""
+    columns = ["broker", "account", "symbol", "quantity"]
+    columns += [name for name in POSITION_COLUMNS if name not in columns and any(getattr(row, name) for _, row in inputs.book)]
+    given = {name: [getattr(row, name, None) for _, row in inputs.book] for name in columns}
+    given["broker"] = [broker for broker, _ in inputs.book]
+    texts = [
+        [None if value is None else f"{value:f}" if name in _NUMBERS else str(value) for value in given[name]] for name in columns
+    ]
+    load_texts(connection, "book_given", columns, [texts])
+    return mount(connection, "book_rows", Relation(f"SELECT * FROM {identifier('book_given')}", name="book"), book=True)
+
+
+_NUMBERS = ("quantity", "avg_price", "market_price", "multiplier")
+
+
+def _repeats(connection: duckdb.DuckDBPyConnection, inputs: Inputs, book: Mounted, feeds: list[ProvenFeed]) -> bool:
+    """Whether the slow search, which a run makes where rows are summed, finds a key in several rows."""
+    in_book = not inputs.book_lots and bool(duplicate_rows(connection, book, book=True))
+    return in_book or any(unique(connection, feed) != feed for feed in feeds)
+
+
+def _findings(connection: duckdb.DuckDBPyConnection) -> frozenset[Finding]:
+    rows = connection.execute(
+        "SELECT type, [broker, account, symbol, leg], impact, severity, halts, halt_source, counts, "
+        "coalesce(in_book <> at_broker, false), suppressed_by, superseded_by, live FROM breaks"
+    ).fetchall()
+    found = [Finding(row[0], tuple(row[1]), *row[2:10]) for row in rows]
+    assert [finding.live for finding in found] == [row[10] for row in rows]
+    assert len(set(found)) == len(found)
+    return frozenset(found)
+
+
+def _scope(total: Total) -> tuple[str, ...]:
+    return tuple(name for name in (total.broker, total.account) if name is not None)
+
+
+def _sum(total: Total) -> Sum:
+    return Sum(
+        breaks=total.break_count,
+        missing=total.missing_count,
+        halting=total.halting_count,
+        impact=total.total_impact,
+        known=total.known_impact,
+        unknown=total.unknown_count,
+        counts=total.counts,
+    )

@@ -1,0 +1,367 @@
+"""``recon-core run`` through the real command: verdicts, exit codes, files, and what bad input leaves behind."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import re
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import jsonschema
+import pytest
+from deployment import Deployment, assert_nothing_ugly, book_row, feed_row, types
+
+from recon_core import NoVerdictError, PositionReconciler
+from recon_core.report import schema_text
+
+HELD = [book_row("AAPL", "100"), book_row("MSFT", "50", "400"), book_row("TSLA", "-30", "250")]
+REPORTED = [feed_row("AAPL", "100"), feed_row("MSFT", "50", "400"), feed_row("TSLA", "-30", "250")]
+
+
+@pytest.fixture
+def deployment(tmp_path: Path) -> Deployment:
+    made = Deployment(tmp_path)
+    made.book(HELD)
+    made.feed(REPORTED)
+    return made
+
+
+def test_agreement_is_clean_and_exits_0(deployment: Deployment) -> None:
+    done = deployment.run()
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("CLEAN")
+
+
+def test_a_break_that_does_not_halt_exits_10(deployment: Deployment) -> None:
+    deployment.feed([*REPORTED[:2], feed_row("TSLA", "-31", "250")])
+    report = deployment.report()
+    assert report["exit_code"] == 10
+    assert types(report) == ["QUANTITY_MISMATCH"]
+    assert report["decision"]["halt"] is False
+
+
+def test_a_break_that_halts_exits_4_and_names_the_policy_line(deployment: Deployment) -> None:
+    deployment.feed(REPORTED[1:])
+    report = deployment.report()
+    assert report["exit_code"] == 4
+    reason = report["decision"]["reasons"][0]
+    assert re.search(r"policies\.yaml:\d+: rules\.MISSING_AT_BROKER\.halt: always", reason["policy"])
+    assert reason["breaks"] == [report["discrepancies"][0]["id"]]
+
+
+def test_an_unproven_feed_exits_4_and_3_where_the_policy_only_warns(deployment: Deployment) -> None:
+    (deployment.folder / "feed.csv").unlink()
+    report = deployment.report()
+    assert (report["exit_code"], report["verdict"], report["break_count"]) == (4, "incomplete", 0)
+    default = (Path(__file__).parent.parent / "policies.yaml").read_text(encoding="utf-8")
+    deployment.policy(default.replace("on_incomplete: halt ", "on_incomplete: warn "))
+    report = deployment.report()
+    assert (report["exit_code"], report["verdict"]) == (3, "incomplete")
+
+
+def test_a_wrong_configuration_exits_2(deployment: Deployment) -> None:
+    deployment.config(more="polcy: x.yaml")
+    done = deployment.run()
+    assert done.returncode == 2
+    assert "recon.yaml:" in done.stderr
+    assert "did you mean 'policy'" in done.stderr
+
+
+def test_usage_errors_exit_2(deployment: Deployment) -> None:
+    for arguments in (["--as-of", "yesterday"], ["--as-of", "2026-11-20"], ["--brokr", "x"], ["--broker", "nobody"], ["--config", "no"]):
+        done = deployment.run(*arguments)
+        assert done.returncode == 2, arguments
+        assert_nothing_ugly(done)
+
+
+def test_damaged_history_exits_5_and_is_kept(deployment: Deployment) -> None:
+    history = deployment.folder / ".state" / "eod_recon_breaks.json"
+    history.parent.mkdir()
+    history.write_text('{"version": 1, "runs": [', encoding="utf-8")
+    done = deployment.run()
+    assert done.returncode == 5
+    assert "damaged" in done.stderr
+    assert history.read_text(encoding="utf-8") == '{"version": 1, "runs": ['
+
+
+def test_a_state_folder_that_cannot_be_written_exits_5(deployment: Deployment) -> None:
+    (deployment.folder / ".state").write_text("a file where a folder is due", encoding="utf-8")
+    done = deployment.run()
+    assert done.returncode == 5
+    assert_nothing_ugly(done)
+
+
+def test_the_report_fits_its_schema(deployment: Deployment) -> None:
+    deployment.feed([feed_row("AAPL", "90", "12"), feed_row("PFE", "9")])
+    report = deployment.report()
+    jsonschema.Draft202012Validator(json.loads(schema_text())).validate(report)
+
+
+def test_every_output_is_written_and_says_the_same(deployment: Deployment) -> None:
+    deployment.feed(REPORTED[1:])
+    report = deployment.report("--output", "out")
+    out = deployment.folder / "out"
+    assert json.loads((out / "report.json").read_text(encoding="utf-8")) == report
+    assert "MISSING_AT_BROKER" in (out / "report.html").read_text(encoding="utf-8")
+    rows = duckdb.sql(f"SELECT id, type, symbol, quantity_difference FROM '{out}/breaks.parquet'").fetchall()
+    assert [(row[0], row[1], row[2], str(row[3])) for row in rows] == [
+        (report["discrepancies"][0]["id"], "MISSING_AT_BROKER", "AAPL", "100.000000000000000000")
+    ]
+    assert sorted(path.name for path in out.iterdir()) == ["breaks.parquet", "report.html", "report.json"]
+
+
+def test_history_keeps_the_runs_newest_last(deployment: Deployment) -> None:
+    first = deployment.report()
+    deployment.feed(REPORTED[1:])
+    second = deployment.report()
+    history = json.loads((deployment.folder / ".state" / "eod_recon_breaks.json").read_text(encoding="utf-8"))
+    assert history["version"] == 1
+    assert [run["run_id"] for run in history["runs"]] == [first["run_id"], second["run_id"]]
+    assert [run["break_count"] for run in history["runs"]] == [0, 1]
+    assert history["runs"][1]["breaks"][0]["type"] == "MISSING_AT_BROKER"
+    assert (deployment.folder / history["runs"][1]["report"]).is_file()
+
+
+@pytest.mark.case("J08")
+def test_shuffled_rows_give_the_same_bytes(deployment: Deployment) -> None:
+    book = [book_row(f"S{number}", str(number + 1)) for number in range(60)]
+    feed = [feed_row(f"S{number}", str(number + (number % 7 == 0))) for number in range(5, 65)]
+    seen = set()
+    for seed in range(3):
+        random.Random(seed).shuffle(book)
+        random.Random(seed + 9).shuffle(feed)
+        deployment.book(book)
+        deployment.feed(feed)
+        seen.add(_stable(deployment.report("--output", "out")))
+    assert len(seen) == 1
+
+
+def _stable(report: dict[str, Any]) -> str:
+    for key in ("run_id", "started_at", "finished_at", "duration_seconds", "audit"):
+        report.pop(key)
+    report["book"].pop("sha256")
+    for feed in report["feeds"]:
+        feed.pop("sha256")
+    return json.dumps(report)
+
+
+@pytest.mark.case("I10")
+def test_the_same_run_again_gives_the_same_break_ids(deployment: Deployment) -> None:
+    deployment.feed(REPORTED[1:])
+    ids = [[entry["id"] for entry in deployment.report()["discrepancies"]] for _ in range(2)]
+    assert ids[0] == ids[1] != []
+
+
+@pytest.mark.case("A06")
+def test_an_empty_statement_is_not_an_empty_account(deployment: Deployment) -> None:
+    deployment.feed([])
+    report = deployment.report()
+    assert report["break_count"] == 0
+    assert report["feeds"][0]["status"] == "PARTIAL"
+    assert "silence proves nothing" in report["feeds"][0]["reason"]
+    assert report["exit_code"] == 4
+
+
+@pytest.mark.case("A06")
+def test_an_empty_statement_with_a_row_count_of_0_proves_flat(deployment: Deployment) -> None:
+    deployment.feed([])
+    deployment.config(options="row_count: 0")
+    report = deployment.report()
+    assert report["feeds"][0]["status"] == "COMPLETE"
+    assert types(report) == ["MISSING_AT_BROKER"] * 3
+
+
+@pytest.mark.case("A09")
+def test_one_account_of_two_missing_is_scoped_to_it(deployment: Deployment) -> None:
+    deployment.book([*HELD, book_row("NVDA", "7", account="OTHER"), book_row("KO", "5")])
+    deployment.config(broker="expect_accounts: [MAIN, OTHER]")
+    report = deployment.report()
+    assert report["feeds"][0]["status"] == "PARTIAL"
+    assert report["feeds"][0]["unproven_accounts"] == ["OTHER"]
+    assert [(entry["type"], entry["symbol"]) for entry in report["discrepancies"]] == [("MISSING_AT_BROKER", "KO")]
+
+
+@pytest.mark.case("A07")
+def test_a_torn_statement_gives_no_verdict_and_leaves_earlier_reports(deployment: Deployment) -> None:
+    before = deployment.report()
+    kept = (deployment.folder / before["outputs"]["report"]).read_bytes()
+    deployment.write("feed.csv", "account,symbol,quantity,avg_price,market_price,currency\nMAIN,AAPL,1O0,10,10,USD\n")
+    report = deployment.report()
+    assert report["feeds"][0]["status"] == "FAILED"
+    assert "row 2, column quantity: '1O0'" in report["feeds"][0]["reason"]
+    assert report["break_count"] == 0
+    assert (deployment.folder / before["outputs"]["report"]).read_bytes() == kept
+
+
+@pytest.mark.case("I03")
+def test_three_hundred_missing_from_a_dead_feed_is_one_cause(deployment: Deployment) -> None:
+    deployment.book([book_row(f"S{number}", "1") for number in range(300)])
+    (deployment.folder / "feed.csv").unlink()
+    report = deployment.report()
+    assert report["missing_count"] == 0
+    assert len(report["decision"]["reasons"]) == 1
+
+
+@pytest.mark.case("I04")
+def test_an_empty_feed_after_a_halt_does_not_read_as_clean(deployment: Deployment) -> None:
+    deployment.feed(REPORTED[1:])
+    assert deployment.run().returncode == 4
+    deployment.feed([])
+    assert deployment.run().returncode == 4
+
+
+@pytest.mark.case("G03")
+def test_a_feed_of_yesterday_against_a_book_of_today_is_stale(deployment: Deployment) -> None:
+    deployment.config(as_of="2026-11-19T21:00:00Z")
+    deployment.feed([feed_row("AAPL", "1")])
+    report = deployment.report()
+    assert report["feeds"][0]["status"] == "NOT_READY"
+    assert "stale" in report["feeds"][0]["reason"]
+    assert report["break_count"] == 0
+
+
+@pytest.mark.case("G05")
+def test_a_feed_dated_in_the_future_is_not_believed(deployment: Deployment) -> None:
+    deployment.config(as_of="2999-01-01T00:00:00Z")
+    report = deployment.report()
+    assert report["feeds"][0]["status"] == "NOT_READY"
+
+
+@pytest.mark.case("G07")
+def test_yesterdays_file_delivered_again_is_refused(deployment: Deployment) -> None:
+    assert deployment.run().returncode == 0
+    deployment.book([book_row(row[2], row[3], row[4], updated_at="2026-11-21T20:00:00Z") for row in HELD])
+    deployment.config(as_of="2026-11-21T21:00:00Z")
+    report = deployment.report()
+    assert report["feeds"][0]["status"] == "NOT_READY"
+    assert "delivered for 2026-11-20" in report["feeds"][0]["reason"]
+    deployment.config(as_of="2026-11-21T21:00:00Z", broker="unchanged: accept")
+    assert deployment.run().returncode == 0
+
+
+@pytest.mark.case("E01")
+def test_a_duplicate_row_in_the_statement_is_a_feed_fault_that_names_the_rows(deployment: Deployment) -> None:
+    deployment.feed([*REPORTED, REPORTED[0]])
+    report = deployment.report()
+    assert report["feeds"][0]["status"] == "FAILED"
+    assert "2, 5" in report["feeds"][0]["reason"]
+    assert report["break_count"] == 0
+
+
+@pytest.mark.case("E01")
+def test_a_duplicate_row_in_the_book_stops_the_run(deployment: Deployment) -> None:
+    deployment.book([*HELD, HELD[0]])
+    done = deployment.run()
+    assert done.returncode in (2, 3)
+    assert "AAPL" in done.stderr
+    assert "2, 5" in done.stderr
+    assert_nothing_ugly(done)
+
+
+@pytest.mark.case("E02")
+def test_lots_are_summed_where_the_source_declares_them(deployment: Deployment) -> None:
+    deployment.feed([feed_row("AAPL", "60", "9"), feed_row("AAPL", "40", "11.5"), *REPORTED[1:]])
+    deployment.config(options="lots: true")
+    report = deployment.report()
+    assert report["verdict"] == "clean"
+
+
+def test_bad_input_never_shows_a_traceback_and_leaves_every_file_as_it_was(deployment: Deployment) -> None:
+    deployment.run()
+    state = {path: path.read_bytes() for path in (deployment.folder / ".state").rglob("*") if path.is_file()}
+    good = {name: (deployment.folder / name).read_bytes() for name in ("book.csv", "recon.yaml")}
+    bad: list[tuple[str, bytes]] = [
+        ("book.csv", b""),
+        ("book.csv", b"\x00\x01\x02\xff\xfe"),
+        ("book.csv", b"broker,account,symbol,quantity\nprime,MAIN,AAPL,NaN\n"),
+        ("book.csv", b"broker,account,symbol,quantity\nprime,MAIN,AAPL,1,000\n"),
+        ("book.csv", b"broker,account,ticker,quantity\nprime,MAIN,AAPL,1\n"),
+        ("book.csv", b"broker,account,symbol,quantity\nnobody,MAIN,AAPL,1\n"),
+        ("book.csv", b"broker,account,symbol,quantity,updated_at\nprime,MAIN,AAPL,1,2026-11-20T20:00:00\n"),
+        ("recon.yaml", b""),
+        ("recon.yaml", b"\xff\xfe\x00"),
+        ("recon.yaml", b"version: 1\nbook: [\n"),
+        ("recon.yaml", b"- 1\n- 2\n"),
+        ("recon.yaml", b"version: 1\nbook: {file: missing.csv}\nbrokers: {prime: {adapter: statement, options: {path: feed.csv}}}\n"),
+    ]
+    for name, content in bad:
+        (deployment.folder / name).write_bytes(content)
+        done = deployment.run()
+        assert_nothing_ugly(done)
+        assert done.returncode in (2, 3), (name, content, done.stderr)
+        assert done.stderr.strip()
+        (deployment.folder / name).write_bytes(good[name])
+    assert {path: path.read_bytes() for path in (deployment.folder / ".state").rglob("*") if path.is_file()} == state
+
+
+def test_the_runbooks_way_in_only_looks(deployment: Deployment, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(deployment.folder)
+    deployment.feed(REPORTED[1:])
+    report = PositionReconciler().reconcile()
+    assert report.get("break_count", 0) == 1
+    for found in report.get("discrepancies", []):
+        assert (found["type"], found["symbol"], found["detail"]) == ("MISSING_AT_BROKER", "AAPL", "book holds 100, broker reports none")
+    assert not (deployment.folder / ".state").exists()
+
+
+def test_the_runbooks_way_in_raises_where_there_is_no_verdict(deployment: Deployment, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(deployment.folder)
+    (deployment.folder / "feed.csv").unlink()
+    with pytest.raises(NoVerdictError, match=r"feed prime is NOT_READY"):
+        PositionReconciler().reconcile()
+
+
+def test_only_the_chosen_broker_is_reconciled(deployment: Deployment) -> None:
+    deployment.config(more="")
+    text = (deployment.folder / "recon.yaml").read_text(encoding="utf-8")
+    deployment.write("recon.yaml", text + "  second: {adapter: statement, options: {path: nowhere.csv}}\n")
+    deployment.book([*HELD, book_row("KO", "5", broker="second")])
+    assert deployment.run("--broker", "prime").returncode == 0
+    assert deployment.run().returncode == 4
+
+
+def test_suppression_silences_until_it_expires_and_within_its_bound(deployment: Deployment) -> None:
+    default = (Path(__file__).parent.parent / "policies.yaml").read_text(encoding="utf-8")
+    entry = "suppress:\n  - {match: {symbol: AAPL}, until: %s, reason: known, approved_by: risk, max_impact: %s}\n"
+    deployment.feed(REPORTED[1:])
+    for until, bound, count in (("2026-11-20", "1000", 0), ("2026-11-19", "1000", 1), ("2026-12-31", "999.9999", 1)):
+        deployment.policy(default.replace("suppress: []", entry % (until, bound)))
+        report = deployment.report()
+        assert (report["break_count"], report["suppressed_count"]) == (count, 1 - count), (until, bound)
+        assert len(report["discrepancies"]) == 1
+
+
+def test_a_rule_declared_in_the_policy_runs_without_python(deployment: Deployment) -> None:
+    default = (Path(__file__).parent.parent / "policies.yaml").read_text(encoding="utf-8")
+    rule = '  TOO_LARGE: {when: "at_broker and abs(broker_quantity) > 40", severity: high, halt: never, detail: "holds {broker_quantity}"}\n'
+    deployment.policy(default.replace("rules:\n", "rules:\n" + rule, 1))
+    report = deployment.report()
+    assert [(entry["type"], entry["symbol"], entry["detail"]) for entry in report["discrepancies"]] == [
+        ("TOO_LARGE", "AAPL", "holds 100"),
+        ("TOO_LARGE", "MSFT", "holds 50"),
+    ]
+
+
+@pytest.mark.case("J09")
+def test_a_clean_run_says_zero_for_every_listed_rule(deployment: Deployment) -> None:
+    assert set(deployment.report()["counts"].values()) == {0}
+
+
+def test_output_is_plain_when_it_is_not_a_terminal(deployment: Deployment) -> None:
+    done = deployment.run()
+    assert "\x1b" not in done.stdout + done.stderr
+
+
+def test_a_reader_that_stops_early_does_not_change_the_verdict(deployment: Deployment) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    import subprocess
+
+    from deployment import COMMAND
+
+    with os.fdopen(writer, "w") as closed:
+        code = subprocess.run([str(COMMAND), "run"], cwd=deployment.folder, stdout=closed, check=False, timeout=60).returncode
+    assert code == 0
