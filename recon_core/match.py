@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import duckdb
 
 from recon_core.config.policy import ActiveRule, Policy
-from recon_core.expressions import PAIR_COLUMNS, compile_expression, compile_select, identifier
+from recon_core.expressions import MONEY, PAIR_COLUMNS, columns_of, compile_expression, compile_select, identifier
 from recon_core.pairs import Comparison, derived, joined, raw_columns
 from recon_core.tuning import Tuned, tuned
 
@@ -49,14 +49,14 @@ def scan(connection: duckdb.DuckDBPyConnection, comparison: Comparison, policy: 
     wanted = [f"m{number} & {_wanted(rules, tunings, number)} <> 0" for number in range(len(masks))]
     wanted.append("(in_book <> at_broker)")
     counts = [
-        f"count_if(m{place // BITS} & {1 << (place % BITS + BITS)} <> 0) AS u{place}"
+        f"count(*) FILTER (WHERE m{place // BITS} & {1 << (place % BITS + BITS)} <> 0) AS u{place}"
         for place, rule in enumerate(rules)
         if predicate(rule)
     ]
     raw = raw_columns(comparison)
     pairs = f"SELECT *, {', '.join(masks)} FROM ({derived(comparison, joined(comparison))})"
     kept = ", ".join([*raw, *(f"m{number}" for number in range(len(masks)))])
-    unproven = "count_if(at_broker IS NULL)" if comparison.unproven else "0"
+    unproven = "count(*) FILTER (WHERE at_broker IS NULL)" if comparison.unproven else "0"
     connection.execute(
         f"""CREATE OR REPLACE TEMP TABLE scanned AS
             SELECT count(*) AS pairs, count(b_quantity) AS in_book, count(f_quantity) AS at_broker,
@@ -88,8 +88,11 @@ def find(connection: duckdb.DuckDBPyConnection, comparison: Comparison, policy: 
     rule's place in the policy, ``halt_source`` the override (from 1) that set its halt, 0 for the rule's own entry.
     """
     connection.execute(f"CREATE OR REPLACE TEMP TABLE hit_pairs AS {derived(comparison, 'SELECT * FROM hits')}")
-    queries = []
+    queries = [_NO_BREAKS]
+    fired = _fired(connection, len(policy.rules))
     for place, rule in enumerate(policy.rules.values()):
+        if place not in fired and predicate(rule):
+            continue  # planning its query costs more than all else on a small book
         tuning = tuned(policy, rule)
         mask, bit = f"m{place // BITS}", 1 << place % BITS
         if rule.when:
@@ -128,6 +131,31 @@ def _selected(
     return f"SELECT p.*{', ' + extra if extra else ''}{related} FROM {source} p JOIN {kept} s ON {keys}"
 
 
+_VALUED = """CASE
+    WHEN impact IS NULL THEN CASE
+        WHEN price IS NULL THEN '; no price known'
+        WHEN multiplier IS NULL THEN '; multiplier unknown'
+        WHEN currency IS NULL THEN '; currency unknown'
+        WHEN fx_rate IS NULL THEN '; no rate for ' || currency
+        ELSE '; too large to value' END
+    WHEN at_average AND impact > 0 THEN '; valued at the average price'
+    ELSE '' END"""
+"""What a reader must know of an impact, after the detail of a break."""
+
+_BREAK_SHAPE = PAIR_COLUMNS | {
+    "type": "VARCHAR", "rule": "INTEGER", "related": "VARCHAR", "severity": "VARCHAR", "impact": MONEY,
+    "halts": "BOOLEAN", "halt_source": "INTEGER", "counts": "BOOLEAN", "detail": "VARCHAR",
+}  # fmt: skip
+_NO_BREAKS = f"SELECT {', '.join(f'CAST(NULL AS {kind}) AS {name}' for name, kind in _BREAK_SHAPE.items())} WHERE false"
+
+
+def _fired(connection: duckdb.DuckDBPyConnection, rules: int) -> set[int]:
+    """The places of the rules that some hit fired, or left undetermined."""
+    masks = ", ".join(f"coalesce(bit_or(m{number}), 0)" for number in range(-(-max(rules, 1) // BITS)))
+    found = connection.execute(f"SELECT {masks} FROM hits").fetchone() or ()
+    return {place for place in range(rules) if found[place // BITS] & (1 << place % BITS | 1 << place % BITS + BITS)}
+
+
 def _breaks(place: int, rule: ActiveRule, tuning: Tuned, pairs: str, *, undetermined: bool = False) -> str:
     """SQL of a rule's breaks over the pairs that it found."""
     columns = ", ".join(PAIR_COLUMNS)
@@ -136,12 +164,13 @@ def _breaks(place: int, rule: ActiveRule, tuning: Tuned, pairs: str, *, undeterm
     else:
         impact = f"abs(round(TRY({compile_expression(rule.impact, tuning.literals)})::DECIMAL(38,18), 4))"
         detail = tuning.detail
+    if columns_of(rule.impact) & {"unit_value", "price"} and not undetermined:
+        detail = f"{detail} || {_VALUED}"
     kind = "'" + rule.type + "'"
     return f"""
         SELECT {columns}, type, {place} AS rule, related, severity, impact, {tuning.halts} AS halts,
-            {tuning.halt_source} AS halt_source, {tuning.counts} AS counts, detail
-        FROM (SELECT *, {tuning.severity} AS severity, TRY({impact})::DECIMAL(38,4) AS impact, {detail} AS detail
-              FROM (SELECT *, {kind} AS type FROM ({pairs})))"""
+            {tuning.halt_source} AS halt_source, {tuning.counts} AS counts, {detail} AS detail
+        FROM (SELECT *, {tuning.severity} AS severity, TRY({impact})::{MONEY} AS impact FROM (SELECT *, {kind} AS type FROM ({pairs})))"""
 
 
 def _masks(rules: Sequence[ActiveRule], tunings: Mapping[str, Tuned], *, proven: bool) -> list[str]:

@@ -106,9 +106,8 @@ def derived(comparison: Comparison, relation: str) -> str:
         order = ("f", "b") if broker_first else ("b", "f")
         return f"coalesce({column(order[0], name)}, {column(order[1], name)})"
 
-    prices = [column("f", "market_price"), column("b", "market_price")]
-    if comparison.price_fallback:
-        prices += [column("f", "avg_price"), column("b", "avg_price")]
+    market = f"coalesce({column('f', 'market_price')}, {column('b', 'market_price')})"
+    average = f"coalesce({column('f', 'avg_price')}, {column('b', 'avg_price')})" if comparison.price_fallback else "NULL"
     as_of = f"TIMESTAMP {quoted(f'{comparison.as_of:%Y-%m-%d %H:%M:%S.%f}')}"
     late = f"TIMESTAMP {quoted(f'{comparison.now:%Y-%m-%d %H:%M:%S.%f}')}"
     touched = column("b", "updated_at")
@@ -125,7 +124,7 @@ def derived(comparison: Comparison, relation: str) -> str:
             {column("b", "currency")} AS book_currency, {column("f", "currency")} AS broker_currency,
             {column("b", "multiplier")} AS book_multiplier, {column("f", "multiplier")} AS broker_multiplier,
             {touched} AS book_updated_at, {column("f", "updated_at")} AS broker_updated_at,
-            coalesce({", ".join(prices)}) AS price, {as_of} AS as_of,
+            coalesce({market}, {average}) AS price, {market} IS NULL AS at_average, {as_of} AS as_of,
             CASE WHEN {touched} <= {late} THEN (epoch_us({as_of}) - epoch_us({touched})) / 3.6e9 END AS hours_untouched
         FROM ({relation})"""
     proven = f"""
@@ -142,7 +141,7 @@ def derived(comparison: Comparison, relation: str) -> str:
             {_rates(comparison)} AS fx_rate
         FROM ({proven})"""
     guessed = f"""
-        SELECT *, exact_product(exact_product(price, multiplier), fx_rate) AS unit_value,
+        SELECT *, {_unit_value(comparison)} AS unit_value,
             TRY(round(abs(quantity_difference)::DOUBLE / nullif(abs(broker_quantity), 0)::DOUBLE * 100, 4)::DECIMAL(24,4))
                 AS near_pct
         FROM ({sized})"""
@@ -153,6 +152,12 @@ def derived(comparison: Comparison, relation: str) -> str:
                     THEN near_pct - 0.0001
                 ELSE near_pct END::DECIMAL(38,4) AS difference_pct
         FROM ({guessed})"""
+
+
+def _unit_value(comparison: Comparison) -> str:
+    """SQL of price x multiplier x rate, cut at 18 decimals; without foreign rates the rate is 1 or unknown."""
+    priced = "TRY(price * multiplier)"  # 12 and 6 decimals: exact as it is
+    return f"exact_product({priced}, fx_rate)" if comparison.fx else f"CASE WHEN fx_rate IS NOT NULL THEN {priced} END"
 
 
 def _assumed(comparison: Comparison) -> str:

@@ -70,7 +70,7 @@ def silence(connection: duckdb.DuckDBPyConnection, policy: Policy, today: date) 
         cases += f" WHEN {condition(entry.match)}{kind}{bound} THEN {place}"
     suppressed = f"CASE{cases} END" if cases else "CAST(NULL AS INTEGER)"
     ranks = " ".join(f"WHEN '{name}' THEN {rank}" for rank, name in enumerate(("info", "warning", "high", "critical")))
-    identity = "sha256(concat_ws(chr(31), type, broker, account, symbol, leg))[1:16]"
+    identity = "'B' || sha256(concat_ws(chr(31), type, broker, account, symbol, leg))[1:16]"
     connection.execute(
         f"""CREATE OR REPLACE TEMP TABLE marked AS
             SELECT *, {identity} AS id, {suppressed}::INTEGER AS suppressed_by, CASE severity {ranks} END AS severity_rank
@@ -117,12 +117,13 @@ def totals(connection: duckdb.DuckDBPyConnection, policy: Policy) -> list[Total]
 def _totals_of(connection: duckdb.DuckDBPyConnection, policy: Policy, scope: Scope) -> list[Total]:
     keys = _SCOPE_KEYS[scope]
     group = f"GROUP BY {keys} ORDER BY {keys}" if keys else ""
-    kinds = ", ".join(f"count_if(live AND type = {quoted(name)}) AS count_{name}" for name in policy.rules)
+    kinds = ", ".join(f"count(*) FILTER (WHERE live AND type = {quoted(name)}) AS count_{name}" for name in policy.rules)
     summed = f"""
-        SELECT {keys + ", " if keys else ""}count_if(live) AS break_count, count_if(live AND halts) AS halting_count,
+        SELECT {keys + ", " if keys else ""}count(*) FILTER (WHERE live) AS break_count,
+            count(*) FILTER (WHERE live AND halts) AS halting_count,
             count(DISTINCT CASE WHEN missing THEN concat_ws(chr(31), broker, account, symbol, leg) END) AS missing_count,
             coalesce(sum(impact) FILTER (WHERE live AND counts), 0)::DECIMAL(38,4) AS known_impact,
-            count_if(live AND counts AND impact IS NULL) AS unknown_count{", " + kinds if kinds else ""}
+            count(*) FILTER (WHERE live AND counts AND impact IS NULL) AS unknown_count{", " + kinds if kinds else ""}
         FROM breaks {group}"""
     whole = f"SELECT *, CASE WHEN unknown_count = 0 THEN known_impact END AS total_impact FROM ({summed})"
     here = [entry for entry in policy.escalation if entry.per == scope]
@@ -184,7 +185,8 @@ class Silenced(NamedTuple):
 def silenced(connection: duckdb.DuckDBPyConnection) -> Silenced:
     """What ``silence`` silenced."""
     row = connection.execute(
-        """SELECT count_if(suppressed_by IS NOT NULL AND superseded_by IS NULL), count_if(superseded_by IS NOT NULL),
+        """SELECT count(*) FILTER (WHERE suppressed_by IS NOT NULL AND superseded_by IS NULL),
+            count(*) FILTER (WHERE superseded_by IS NOT NULL),
             coalesce(sum(impact) FILTER (WHERE suppressed_by IS NOT NULL AND superseded_by IS NULL AND counts), 0)::DECIMAL(38,4)
            FROM breaks"""
     ).fetchone()
