@@ -95,7 +95,9 @@ def compare(title: str, command: Sequence[str], floor: Sequence[str], times: int
     ours, theirs = zip(*pairs, strict=True)
     print(f"\n{title} ({times} pairs)")
     for label, runs in (("recon-core run", ours), ("floor", theirs)):
-        wall, processor, memory = (statistics.median(getattr(run, name) for run in runs) for name in ("wall", "processor", "memory"))
+        wall, processor, memory = (
+            statistics.median(getattr(run, name) for run in runs) for name in ("wall", "processor", "memory")
+        )
         print(f"  {label:16} {wall:7.2f} s wall  {processor:7.2f} s processor  {memory:7.0f} MB")
     for name in ("wall", "processor"):
         ratios = sorted(getattr(one, name) / getattr(other, name) for one, other in pairs)

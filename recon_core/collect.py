@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from recon_core.brokers import Broker
 from recon_core.config.settings import BrokerSettings
 from recon_core.errors import BrokerError, IncompleteError, NotReadyError
-from recon_core.model import Ask, Feed, FeedStatus
+from recon_core.model import Ask, Feed, FeedStatus, Position
 
 
 class Answer(NamedTuple):
@@ -25,7 +25,7 @@ class Answer(NamedTuple):
 def collect(
     brokers: Iterable[BrokerSettings],
     adapters: Mapping[str, type[Broker]],
-    ask: Ask,
+    as_of: datetime | None,
     *,
     folder: Path,
     clock: Callable[[], datetime],
@@ -34,14 +34,15 @@ def collect(
 ) -> list[Answer]:
     """The feed of every broker, in the order given. Never raises for a broker: a failure is a FAILED feed with its reason.
 
-    ``secret`` turns a reference (``env:NAME``, ``file:PATH``) into its value.
+    ``as_of`` is the time that a person asked for, None: now. ``secret`` turns a reference (``env:NAME``, ``file:PATH``) into
+    its value.
     """
     chosen = list(brokers)
     feeds: dict[str, Feed] = {}
     waiting: dict[str, Awaitable[Feed]] = {}
     for settings in chosen:
         progress(f"asking {settings.alias}")
-        answer = _ask(settings, adapters[settings.adapter], ask, folder, clock, secret)
+        answer = _ask(settings, adapters[settings.adapter], as_of, folder, clock, secret)
         if inspect.isawaitable(answer):
             waiting[settings.alias] = answer
         else:
@@ -54,7 +55,7 @@ def collect(
 def _ask(
     settings: BrokerSettings,
     adapter: type[Broker],
-    ask: Ask,
+    as_of: datetime | None,
     folder: Path,
     clock: Callable[[], datetime],
     secret: Callable[[str], str],
@@ -67,7 +68,7 @@ def _ask(
             folder=folder,
             clock=clock,
         )
-        answer = broker.positions(ask)
+        answer = broker.positions(Ask(as_of, _asked_accounts(settings)))
     except Exception as error:  # whatever an adapter does is its own feed's failure
         return _unavailable(error)
     return _guarded(answer) if inspect.isawaitable(answer) else _checked(answer)
@@ -91,10 +92,24 @@ def _gather(waiting: Mapping[str, Awaitable[Feed]]) -> dict[str, Feed]:
     return asyncio.run(work)
 
 
+def _asked_accounts(settings: BrokerSettings) -> tuple[str, ...]:
+    """The accounts that the book expects, as the broker names them."""
+    theirs = {ours: name for name, ours in settings.accounts.items()}
+    return tuple(theirs.get(name, name) for name in settings.expect_accounts) or tuple(settings.accounts)
+
+
 def _checked(answer: object) -> Feed:
-    if isinstance(answer, Feed):
+    """What an adapter returned, its time in UTC; a FAILED feed where it is no feed of positions."""
+    if not isinstance(answer, Feed):
+        return Feed.unavailable(FeedStatus.FAILED, f"the adapter returned {type(answer).__name__}, not a Feed")
+    strange = next((type(entry).__name__ for entry in answer.positions if not isinstance(entry, Position)), None)
+    if strange:
+        return Feed.unavailable(FeedStatus.FAILED, f"the adapter returned {strange} among its positions, not Position")
+    if answer.as_of is None:
         return answer
-    return Feed.unavailable(FeedStatus.FAILED, f"the adapter returned {type(answer).__name__}, not a Feed")
+    if answer.as_of.tzinfo is None:
+        return Feed.unavailable(FeedStatus.FAILED, f"the adapter's as_of {answer.as_of} has no time zone")
+    return answer.but(as_of=answer.as_of.astimezone(UTC))
 
 
 def _unavailable(error: Exception) -> Feed:

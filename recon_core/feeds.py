@@ -143,11 +143,11 @@ def survey(connection: duckdb.DuckDBPyConnection, book: Mounted, brokers: Sequen
 def run_time(as_of: datetime | None, answers: Sequence[Answer], book_latest: datetime | None, now: datetime) -> datetime:
     """The time that a run is of: as asked, else the latest that a feed or the book speaks of, our own clock at the latest."""
     if as_of is not None:
-        return as_of
+        return as_of.astimezone(UTC)
     stamps = [answer.feed.as_of for answer in answers if answer.feed.as_of is not None]
     stamps += [book_latest] if book_latest is not None else []
     believed = [stamp for stamp in stamps if stamp <= now + AHEAD]
-    return max(believed, default=now)
+    return max(believed, default=now).astimezone(UTC)
 
 
 def prove(

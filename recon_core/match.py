@@ -170,7 +170,8 @@ def _breaks(place: int, rule: ActiveRule, tuning: Tuned, pairs: str, *, undeterm
     return f"""
         SELECT {columns}, type, {place} AS rule, related, severity, impact, {tuning.halts} AS halts,
             {tuning.halt_source} AS halt_source, {tuning.counts} AS counts, {detail} AS detail
-        FROM (SELECT *, {tuning.severity} AS severity, TRY({impact})::{MONEY} AS impact FROM (SELECT *, {kind} AS type FROM ({pairs})))"""
+        FROM (SELECT *, {tuning.severity} AS severity, TRY({impact})::{MONEY} AS impact
+              FROM (SELECT *, {kind} AS type FROM ({pairs})))"""
 
 
 def _masks(rules: Sequence[ActiveRule], tunings: Mapping[str, Tuned], *, proven: bool) -> list[str]:

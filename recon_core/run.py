@@ -23,7 +23,6 @@ from recon_core.expressions import quoted
 from recon_core.feeds import ProvenFeed, Survey, prove, run_time, survey, unique
 from recon_core.host import Host, load_host
 from recon_core.match import Scan, find, scan
-from recon_core.model import Ask
 from recon_core.report import to_html, to_json
 from recon_core.report.build import build
 from recon_core.sides import compare
@@ -108,11 +107,11 @@ def reconcile(
     chosen = _chosen(configuration, request.brokers)
 
     progress("reading the book")
-    book = open_book(connection, settings.book, settings.folder, broker_names=list(settings.brokers))
+    book = open_book(connection, settings.book, settings.folder, broker_names=list(settings.brokers), as_of=request.as_of)
     answers = collect(
         [settings.brokers[alias] for alias in chosen],
         configuration.host.brokers,
-        Ask(request.as_of),
+        request.as_of,
         folder=settings.folder,
         clock=clock,
         secret=lambda reference: secret_value(reference, settings.folder),

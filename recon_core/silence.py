@@ -63,9 +63,9 @@ def silence(connection: duckdb.DuckDBPyConnection, policy: Policy, today: date) 
     ``live`` (neither of the two), ``missing`` (one side has no position, and the break counts), ``place`` (worst first).
     """
     active = [(place, entry) for place, entry in enumerate(policy.suppress) if today <= entry.until]
-    cases = ""
+    cases, known = "", " AND impact IS NOT NULL"  # what nobody can price is not accepted unseen
     for place, entry in active:
-        bound = f" AND coalesce(impact <= {literal(entry.max_impact)}, false)" if entry.max_impact is not None else ""
+        bound = f" AND coalesce(impact <= {literal(entry.max_impact)}, false)" if entry.max_impact is not None else known
         kind = f" AND type GLOB {quoted(entry.match.type)}" if entry.match.type is not None else ""
         cases += f" WHEN {condition(entry.match)}{kind}{bound} THEN {place}"
     suppressed = f"CASE{cases} END" if cases else "CAST(NULL AS INTEGER)"

@@ -18,7 +18,9 @@ FEED_COLUMNS = ("account", "symbol", "quantity", "avg_price", "market_price", "c
 Row = tuple[Any, ...]
 
 
-def book_row(symbol: str, quantity: str, avg_price: str = "10", *, account: str = "MAIN", broker: str = "prime", **more: str) -> Row:
+def book_row(
+    symbol: str, quantity: str, avg_price: str = "10", *, account: str = "MAIN", broker: str = "prime", **more: str
+) -> Row:
     """A row of the book, confirmed an hour before the close."""
     return (
         broker, account, symbol, quantity, avg_price, more.get("currency", "USD"), more.get("updated_at", "2026-11-20T20:00:00Z")

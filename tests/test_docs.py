@@ -9,16 +9,18 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
+from datetime import UTC, datetime
 
 import click
 import pytest
 from doc_pages import DOCS, PAGES, README, ROOT, commands, table, tables
 
-from recon_core import Broker, Feed, Position, Rule, errors, hookspecs
+from recon_core import Ask, Broker, Feed, Position, Rule, errors, hookspecs
 from recon_core.cli import COMMANDS, main
-from recon_core.collect import _unavailable
+from recon_core.collect import collect
 from recon_core.config.config_schema import config_schema
 from recon_core.config.policy_schema import policy_schema
+from recon_core.config.settings import BrokerSettings
 from recon_core.errors import EXIT_MEANING
 from recon_core.expressions import PAIR_COLUMNS
 from recon_core.host import load_host
@@ -118,12 +120,24 @@ def test_fields_of_position_and_feed_are_all_documented():
     assert set(names(feed)) == {field.name for field in dataclasses.fields(Feed)} - given_otherwise
 
 
-def test_errors_of_adapters_make_the_feed_what_the_page_says():
+class Raising(Broker):
+    """Raises the error that its options name."""
+
+    name = "raising"
+
+    def positions(self, ask):
+        raise getattr(errors, self.settings["error"])("why")
+
+
+def test_errors_of_adapters_make_the_feed_what_the_page_says(tmp_path):
     rows = table(DOCS / "writing-a-broker.md", "error")
-    assert set(names(rows)) == {each.__name__ for each in errors.BrokerError.__subclasses__()}
-    assert {row[0].strip("`"): row[2] for row in rows} == {
-        each.__name__: str(_unavailable(each("why")).status) for each in errors.BrokerError.__subclasses__()
-    }
+    documented = {row[0].strip("`"): row[2] for row in rows}
+    assert set(documented) == {each.__name__ for each in errors.BrokerError.__subclasses__()}
+    brokers = [BrokerSettings(alias=name, adapter="raising", options={"error": name}) for name in documented]
+    answers = collect(
+        brokers, {"raising": Raising}, Ask(), folder=tmp_path, clock=lambda: datetime.now(UTC), secret=lambda reference: reference
+    )
+    assert {answer.settings.alias: str(answer.feed.status) for answer in answers} == documented
 
 
 @pytest.mark.parametrize("page", [README, DOCS / "how-it-decides.md", DOCS / "report-reference.md"], ids=lambda page: page.name)

@@ -71,7 +71,13 @@ def test_a_wrong_configuration_exits_2(deployment: Deployment) -> None:
 
 
 def test_usage_errors_exit_2(deployment: Deployment) -> None:
-    for arguments in (["--as-of", "yesterday"], ["--as-of", "2026-11-20"], ["--brokr", "x"], ["--broker", "nobody"], ["--config", "no"]):
+    for arguments in (
+        ["--as-of", "yesterday"],
+        ["--as-of", "2026-11-20"],
+        ["--brokr", "x"],
+        ["--broker", "nobody"],
+        ["--config", "no"],
+    ):
         done = deployment.run(*arguments)
         assert done.returncode == 2, arguments
         assert_nothing_ugly(done)
@@ -285,7 +291,10 @@ def test_bad_input_never_shows_a_traceback_and_leaves_every_file_as_it_was(deplo
         ("recon.yaml", b"\xff\xfe\x00"),
         ("recon.yaml", b"version: 1\nbook: [\n"),
         ("recon.yaml", b"- 1\n- 2\n"),
-        ("recon.yaml", b"version: 1\nbook: {file: missing.csv}\nbrokers: {prime: {adapter: statement, options: {path: feed.csv}}}\n"),
+        (
+            "recon.yaml",
+            b"version: 1\nbook: {file: missing.csv}\nbrokers: {prime: {adapter: statement, options: {path: feed.csv}}}\n",
+        ),
     ]
     for name, content in bad:
         (deployment.folder / name).write_bytes(content)
@@ -303,7 +312,8 @@ def test_the_runbooks_way_in_only_looks(deployment: Deployment, monkeypatch: pyt
     report = PositionReconciler().reconcile()
     assert report.get("break_count", 0) == 1
     for found in report.get("discrepancies", []):
-        assert (found["type"], found["symbol"], found["detail"]) == ("MISSING_AT_BROKER", "AAPL", "book holds 100, broker reports none")
+        assert (found["type"], found["symbol"]) == ("MISSING_AT_BROKER", "AAPL")
+        assert found["detail"] == "book holds 100, broker reports none; valued at the average price"
     assert not (deployment.folder / ".state").exists()
 
 

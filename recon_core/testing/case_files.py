@@ -10,13 +10,12 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from recon_core.config.problems import Problems
+from recon_core.config.problems import Problems, quote
 from recon_core.config.reader import Document, Node, read_document
 from recon_core.config.schema import NOT_EMPTY, Schema, list_of, text
 from recon_core.config.validation import Checked, check
 from recon_core.errors import ConfigError
 from recon_core.model import POSITION_COLUMNS
-from recon_core.timestamps import why_no_time
 
 AS_OF = "2026-11-20T21:00:00Z"
 ROW_DEFAULTS: Mapping[str, str] = {"broker": "prime", "account": "MAIN", "currency": "USD"}
@@ -119,12 +118,12 @@ def _rows(given: list[dict[str, str | None]]) -> tuple[Row, ...]:
 def _time(checked: Checked, given: str, *where: str) -> datetime:
     try:
         stamp = datetime.fromisoformat(given)
-    except ValueError:
-        stamp = datetime.min  # noqa: DTZ901  # without a time zone, so that it is reported
-    if stamp.tzinfo is None:
-        checked.problem(why_no_time(given), *where)
-        return stamp
-    return stamp.astimezone(UTC)
+        if stamp.tzinfo is not None:
+            return stamp.astimezone(UTC)
+    except (ValueError, OverflowError):
+        pass
+    checked.problem(f"{quote(given)} is no time with its offset, such as {AS_OF}", *where)
+    return datetime.max.replace(tzinfo=UTC)  # of a file that is refused
 
 
 def _policy(document: Document, root: Node, name: str) -> Document:
