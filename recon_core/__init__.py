@@ -62,8 +62,7 @@ _HOME = {
     "resolve_path": "dated",
 }
 
-__all__ = [
-    "FILE_OPTIONS",
+__all__ = [  # noqa: RUF022  # in plain order, capitals first, which is what a reader looks names up by
     "Ask",
     "AuthError",
     "BookError",
@@ -71,6 +70,7 @@ __all__ = [
     "BrokerError",
     "ConfigError",
     "ControlTotal",
+    "FILE_OPTIONS",
     "Feed",
     "FeedStatus",
     "IncompleteError",

@@ -61,10 +61,8 @@ def _by_rule(policy: Policy, entry: Halting) -> Reason:
     line, text, where = rule.line, rule.halt.text, f"rules.{entry.type}.halt"
     if entry.source:
         override = policy.overrides[entry.source - 1]
-        setting = next(
-            tuning.halt for pattern, tuning in override.rules.items() if tuning.halt and fnmatchcase(entry.type, pattern)
-        )
-        line, text, where = override.line, setting.text, f"overrides.{entry.source - 1}.{where}"
+        settings = [tuning.halt for pattern, tuning in override.rules.items() if tuning.halt and fnmatchcase(entry.type, pattern)]
+        line, text, where = override.line, settings[-1].text, f"overrides.{entry.source - 1}.{where}"
     symbols = ", ".join(entry.symbols) + (", ..." if entry.count > len(entry.symbols) else "")
     breaks = "1 break halts" if entry.count == 1 else f"{entry.count:,} breaks halt"
     return Reason(

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from recon_core.expressions import quoted
-from recon_core.framing import Frame, Refusal, scratch_file, sql_path
+from recon_core.framing import Frame, Line, Refusal, scratch_file, sql_path
 
 _HEAD_LIMIT = 1 << 20
 _FOOTER_LIMIT = 1 << 20
@@ -30,7 +30,7 @@ class _Cut:
 
     header: tuple[str, ...]
     first: tuple[str, ...] | None
-    head: tuple[str, ...]
+    head: tuple[Line, ...]
     body: int
     end: int
     lines: int
@@ -47,12 +47,12 @@ def read_delimited(path: Path, options: Mapping[str, Any], refusal: Refusal, *, 
             raise refusal.setup(f"{path} begins with the mark of utf-16: say `encoding: utf-16`")
         reader = _Reader(data, delimiter, quote, path, refusal)
         cut = reader.cut(options["preamble"], options["footer"])
-        tail = tuple(reader.records(cut.end, options["footer"]))
+        tail = reader.tail(cut.end, options["footer"])
         body = plain
         if not cut.simple or options["rows_start_with"]:
             body = scratch_file(".csv")
             with body.open("wb") as copy:
-                copy.write(b"header\n")  # one line stands before the rows in every case
+                copy.write(b"header" + reader.line_end)  # one line stands before the rows in every case, ended as they are
                 copy.writelines(reader.body(cut, options["rows_start_with"], options["preamble"]))
     extra = cut.first is not None and len(cut.first) == len(cut.header) + 1 and not cut.first[-1].strip()
     names = tuple(f"c{place}" for place in range(len(cut.header) + extra))
@@ -100,6 +100,7 @@ class _Reader:
         self._delimiter, self._quote = delimiter, quote
         head = data[:_HEAD_LIMIT]
         self._newline = b"\n" if b"\n" in head or b"\r" not in head else b"\r"
+        self.line_end = b"\r\n" if b"\r\n" in head else self._newline
         self._start = len(codecs.BOM_UTF8) if head.startswith(codecs.BOM_UTF8) else 0
 
     def cut(self, preamble: Decimal | int | str, footer: list[str]) -> _Cut:
@@ -132,32 +133,35 @@ class _Reader:
             if self._begins(line, starts.encode()):
                 yield line
             elif again and self._begins(line, again) and line.rstrip(b"\r\n") != header:
-                number = self._data[:offset].count(self._newline) + 1
                 raise self._refusal.content(
-                    f"{self._path}: line {number} is a second header with other columns: its rows cannot be read by the first"
+                    f"{self._path}: line {self._number(offset)} is a second header with other columns; its rows would be misread"
                 )
             offset = following
 
-    def records(self, end: int, footer: list[str]) -> Iterator[tuple[int, tuple[str, ...]]]:
-        """The footer's records, each with its line number."""
-        size = len(self._data) - end
+    def tail(self, end: int, footer: list[str]) -> tuple[Line, ...]:
+        """The lines of the footer that begins at ``end``."""
+        size, number = len(self._data) - end, self._number(end)
+        if not footer or not size:
+            return ()
         if size > _FOOTER_LIMIT:
-            number = self._data[:end].count(self._newline) + 1
             raise self._refusal.setup(
                 f"{self._path}: the footer that begins on line {number} is {size:,} bytes long, more than a footer: "
                 f"make the texts of `footer` longer ({', '.join(footer)})"
             )
-        if size and footer:
-            number = self._data[:end].count(self._newline) + 1
-            for line in self._data[end:].decode("utf-8", "replace").splitlines():
-                if line.strip():
-                    record = next(csv.reader([line], delimiter=self._delimiter, **self._quoting()), [])
-                    yield number, tuple(field.strip() for field in record)
-                number += 1
+        lines = self._data[end:].decode("utf-8", "replace").splitlines()
+        return tuple(self._line(number + place, text) for place, text in enumerate(lines) if text.strip())
 
-    def _header(self, preamble: Decimal | int | str) -> tuple[int, tuple[str, ...]]:
+    def _line(self, number: int, text: str) -> Line:
+        fields = tuple(field.strip() for field in next(csv.reader([text], delimiter=self._delimiter, **self._quoting()), []))
+        return Line(number, fields[0] if len(fields) == 1 else text, fields)
+
+    def _number(self, offset: int) -> int:
+        """The number of the line that begins at ``offset``."""
+        return self._data[:offset].count(self._newline) + 1
+
+    def _header(self, preamble: Decimal | int | str) -> tuple[int, tuple[Line, ...]]:
         """Where the header line begins, and the lines before it."""
-        offset, head, wanted = self._start, list[str](), preamble if isinstance(preamble, str) else None
+        offset, head, wanted = self._start, list[Line](), preamble if isinstance(preamble, str) else None
         skip = 0 if isinstance(preamble, str) else int(preamble)
         while offset < min(len(self._data), _HEAD_LIMIT):
             following = self._after(offset)
@@ -167,7 +171,7 @@ class _Reader:
                     return offset, tuple(head)
             elif len(head) >= skip and line.strip():
                 return offset, tuple(head)
-            head.append(line.decode("utf-8", "replace").rstrip("\r\n"))
+            head.append(self._line(len(head) + 1, line.decode("utf-8", "replace").rstrip("\r\n")))
             offset = following
         what = f"no line begins with {wanted!r}" if wanted is not None else f"there is no line after the first {skip}"
         raise self._refusal.content(f"{self._path}: {what}, so there is no header line (option `preamble`)")
@@ -199,8 +203,7 @@ class _Reader:
             try:
                 yield self._data[offset:following].decode("utf-8")
             except UnicodeDecodeError:
-                number = self._data[:offset].count(self._newline) + 1
-                raise self._refusal.content(f"{self._path}: line {number} is not utf-8; set `encoding`") from None
+                raise self._refusal.content(f"{self._path}: line {self._number(offset)} is not utf-8; set `encoding`") from None
             offset = following
 
     def _parse(self, lines: Iterator[str]) -> Iterator[list[str]]:
@@ -222,6 +225,8 @@ class _Reader:
 
 def why_unreadable(message: str, first_row: int) -> str:
     """DuckDB's complaint about a file in our words; ``first_row`` is the number of the first row (line 2 of what DuckDB read)."""
+    if "state machine" in message:
+        return "its lines end in different ways (carriage returns on some only), or a quote stands inside a field; export it anew"
     place = re.search(r"CSV Error on Line: (\d+)", message)
     if not place:
         return f"cannot be read: {message.partition(chr(10))[0]}"

@@ -22,7 +22,7 @@ from recon_core.errors import ReconError
 QUANTITY = "DECIMAL(38,18)"
 PRICE = "DECIMAL(38,12)"
 MULTIPLIER = "DECIMAL(18,6)"
-RATE = "DECIMAL(28,12)"
+RATE = "DECIMAL(28,14)"  # a rate of 12 decimals, or the hundredth of one: of pence, agorot, cents
 EXACT = "DECIMAL(38,18)"
 MONEY = "DECIMAL(38,4)"
 
@@ -65,8 +65,8 @@ KEY_COLUMNS = ("broker", "account", "symbol", "leg")
 
 MACROS = f"""
 CREATE OR REPLACE TEMP MACRO exact_product(a, b) AS TRY(
-    trunc(a)::DECIMAL(19,0) * b::{EXACT}
-    + (a % 1)::DECIMAL(18,18) * trunc(b)::DECIMAL(19,0)
+    TRY_CAST(trunc(a) AS DECIMAL(19,0)) * TRY_CAST(b AS {EXACT})
+    + (a % 1)::DECIMAL(18,18) * TRY_CAST(trunc(b) AS DECIMAL(19,0))
     + trunc((a % 1)::DECIMAL(18,18) * (b % 1)::DECIMAL(18,18), 18)::{EXACT});
 CREATE OR REPLACE TEMP MACRO plain_text(x) AS
     CASE WHEN x IS NULL THEN 'unknown' WHEN contains(x::VARCHAR, '.') AND typeof(x)[1:7] IN ('DECIMAL', 'DOUBLE')
@@ -75,7 +75,8 @@ CREATE OR REPLACE TEMP MACRO plain_text(x) AS
 """``exact_product`` is exact to 18 decimals (more are cut) and NULL past 10^20; ``plain_text`` prints a number as written.
 
 A macro repeats its arguments, and planning time grows with them: each stands three times, and products are nested as little
-as can be.
+as can be. The optimizer takes what two expressions share out of their TRY: so a cast that may fail is a TRY_CAST, and a product
+that may overflow has a TRY of its own.
 """
 
 ALLOWED_FUNCTIONS = frozenset(

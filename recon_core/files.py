@@ -23,6 +23,7 @@ from recon_core.model import Relation
 from recon_core.numbers import trimmed
 
 _FORMATS = {".csv": "csv", ".txt": "csv", ".tsv": "tsv", ".tab": "tsv", ".json": "json", ".parquet": "parquet", ".pq": "parquet"}
+_FIGURE = re.compile(r"[-+($]*\d[\d.,' ]*[)-]?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +40,7 @@ class SourceFile:
     @property
     def around(self) -> tuple[str, ...]:
         """The lines before the header (of JSON: the facts beside the array, as ``key: value``) and those of the footer."""
-        return (*self.frame.head, *(" ".join(record).strip() for _, record in self.frame.tail))
+        return tuple(line.text for line in (*self.frame.head, *self.frame.tail))
 
     def stated(self, pattern: str) -> list[str]:
         """What the first group of ``pattern`` (or all of it) is, in each line around the rows that it is found in."""
@@ -127,12 +128,11 @@ def _parquet(path: Path, refusal: Refusal) -> Frame:
 def _check_footer(path: Path, frame: Frame, mapped: Mapping[str, int], texts: list[str], refusal: Refusal) -> None:
     """A footer text that also begins a position would cut positions off in silence."""
     symbol, quantity = mapped["symbol"], mapped.get("quantity")
-    for order, (number, record) in enumerate(frame.tail):
-        is_footer = order == 0 and bool(record) and record[0] in texts
-        if is_footer or quantity is None or len(record) < len(frame.header):
+    for line in frame.tail:
+        if quantity is None or len(line.fields) < len(frame.header) or line.fields[0] in texts:
             continue
-        if record[symbol] and re.search(r"\d", record[quantity]):
+        if line.fields[symbol] and _FIGURE.fullmatch(line.fields[quantity]):
             raise refusal.setup(
-                f"{path}: line {number} is in the footer and looks like a position ({record[symbol]} {record[quantity]}): "
-                "make the texts of `footer` longer"
+                f"{path}: line {line.number} is in the footer and looks like a position ({line.fields[symbol]} "
+                f"{line.fields[quantity]}): make the texts of `footer` longer, or list this line's first field there whole"
             )

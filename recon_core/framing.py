@@ -18,12 +18,20 @@ class Refusal(NamedTuple):
     content: type[ReconError]
 
 
+class Line(NamedTuple):
+    """A line outside the rows: its number, its text (out of its quotes where it is a single field) and its fields."""
+
+    number: int
+    text: str
+    fields: tuple[str, ...]
+
+
 @dataclass(frozen=True, slots=True)
 class Frame:
     """A file's body as SQL. ``references`` and ``types`` go with ``header``; ``row`` is the SQL of the row number in the file.
 
-    ``head`` are the lines before the header, ``tail`` the footer's records, each with its line number; ``extra`` refers to a
-    last field that has no header. ``blank`` is an SQL condition that holds on rows without any value.
+    ``head`` are the lines before the header, ``tail`` those of the footer; ``extra`` refers to a last field that has no header.
+    ``blank`` is an SQL condition that holds on rows without any value.
     """
 
     source: str
@@ -33,8 +41,8 @@ class Frame:
     row: str
     first_row: int
     files: tuple[str, ...]
-    head: tuple[str, ...] = ()
-    tail: tuple[tuple[int, tuple[str, ...]], ...] = ()
+    head: tuple[Line, ...] = ()
+    tail: tuple[Line, ...] = ()
     extra: str | None = None
     blank: str | None = None
 

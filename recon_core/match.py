@@ -72,8 +72,9 @@ def scan(connection: duckdb.DuckDBPyConnection, comparison: Comparison, policy: 
     counted = dict(zip(names, row or (), strict=True))
     undetermined = {rule.type: int(counted.get(f"u{place}", 0)) for place, rule in enumerate(rules)}
     total, in_book, at_broker = (int(counted[name]) for name in ("pairs", "in_book", "at_broker"))
-    repeated = _repeated(connection, comparison, total, in_book, at_broker, rows)
-    return Scan(total, in_book, at_broker, int(counted["unproven"]), undetermined, repeated)
+    unproven_pairs = int(counted["unproven"])
+    repeated = _repeated(connection, comparison, total, in_book, at_broker, unproven_pairs, rows)
+    return Scan(total, in_book, at_broker, unproven_pairs, undetermined, repeated)
 
 
 def predicate(rule: ActiveRule) -> str:
@@ -213,12 +214,19 @@ def _repeated(
     pairs: int,
     in_book: int,
     at_broker: int,
+    unproven: int,
     rows: tuple[int, int] | None,
 ) -> bool:
+    """Whether some key stands in several rows of one side; ``rows`` and the counts as in ``scan``."""
     matched = in_book + at_broker - pairs
     only_book, only_broker = pairs - at_broker, pairs - in_book
     if rows is not None and (rows[0] - only_book != matched or rows[1] - only_broker != matched):
         return True
     keys = ", ".join(name for name in raw_columns(comparison) if not name.startswith(("b_", "f_")))
-    row = connection.execute(f"SELECT count(*) FROM (SELECT 1 FROM hits GROUP BY {keys} HAVING count(*) > 1)").fetchone()
-    return bool(row and row[0])
+    seen = ["hits"]
+    if unproven:  # pairs that are no hits; the price of a second join, where a feed has failed
+        seen.append(f"({joined(comparison)}) WHERE f_quantity IS NULL")
+    found = [
+        connection.execute(f"SELECT 1 FROM {rows_of} GROUP BY {keys} HAVING count(*) > 1 LIMIT 1").fetchone() for rows_of in seen
+    ]
+    return any(found)

@@ -1,7 +1,7 @@
 """``pairs``: the full outer join of book and brokers that every rule sees, as SQL.
 
-Only the columns that a source really has travel through the join; what no source has is a constant above it. At ten
-million positions a side that is the difference between one gigabyte and three.
+Only the columns that a source really has travel through the join, in the types that it has them in; what no source has is a
+constant above it. At ten million positions a side that is the difference between one gigabyte and three.
 """
 
 from __future__ import annotations
@@ -100,7 +100,7 @@ def derived(comparison: Comparison, relation: str) -> str:
 
     def column(side: str, name: str) -> str:
         has_it = name in (book if side == "b" else feeds)
-        return f"{side}_{name}" if has_it else f"CAST(NULL AS {VALUE_COLUMNS[name]})"
+        return f"CAST({f'{side}_{name}' if has_it else 'NULL'} AS {VALUE_COLUMNS[name]})"
 
     def either(name: str, *, broker_first: bool = True) -> str:
         order = ("f", "b") if broker_first else ("b", "f")
@@ -119,7 +119,7 @@ def derived(comparison: Comparison, relation: str) -> str:
             {either("asset_class")} AS asset_class, {either("isin", broker_first=False)} AS isin,
             {either("cusip", broker_first=False)} AS cusip,
             b_quantity IS NOT NULL AS in_book,
-            b_quantity AS book_quantity, f_quantity AS broker_quantity,
+            {column("b", "quantity")} AS book_quantity, {column("f", "quantity")} AS broker_quantity,
             {column("b", "avg_price")} AS book_avg_price, {column("f", "avg_price")} AS broker_avg_price,
             {column("b", "currency")} AS book_currency, {column("f", "currency")} AS broker_currency,
             {column("b", "multiplier")} AS book_multiplier, {column("f", "multiplier")} AS broker_multiplier,
@@ -145,11 +145,11 @@ def derived(comparison: Comparison, relation: str) -> str:
             TRY(round(abs(quantity_difference)::DOUBLE / nullif(abs(broker_quantity), 0)::DOUBLE * 100, 4)::DECIMAL(24,4))
                 AS near_pct
         FROM ({sized})"""
+    hundredfold = "TRY(abs(quantity_difference) * 100)"
     return f"""
         SELECT * EXCLUDE (near_pct), CASE
-                WHEN coalesce(TRY(abs(quantity_difference) * 100 > abs(broker_quantity) * near_pct), false) THEN near_pct + 0.0001
-                WHEN coalesce(TRY(abs(quantity_difference) * 100 <= abs(broker_quantity) * (near_pct - 0.0001)), false)
-                    THEN near_pct - 0.0001
+                WHEN {hundredfold} > exact_product(abs(broker_quantity), near_pct) THEN near_pct + 0.0001
+                WHEN {hundredfold} <= exact_product(abs(broker_quantity), near_pct - 0.0001) THEN near_pct - 0.0001
                 ELSE near_pct END::DECIMAL(38,4) AS difference_pct
         FROM ({guessed})"""
 
@@ -157,7 +157,9 @@ def derived(comparison: Comparison, relation: str) -> str:
 def _unit_value(comparison: Comparison) -> str:
     """SQL of price x multiplier x rate, cut at 18 decimals; without foreign rates the rate is 1 or unknown."""
     priced = "TRY(price * multiplier)"  # 12 and 6 decimals: exact as it is
-    return f"exact_product({priced}, fx_rate)" if comparison.fx else f"CASE WHEN fx_rate IS NOT NULL THEN {priced} END"
+    if comparison.fx or comparison.base_currency in MINOR_UNITS.values():
+        return f"exact_product({priced}, fx_rate)"
+    return f"CASE WHEN fx_rate IS NOT NULL THEN {priced} END"
 
 
 def _assumed(comparison: Comparison) -> str:
@@ -196,8 +198,9 @@ def side_query(
     folded = {"quantity": f"sum(quantity)::{QUANTITY} AS quantity", "updated_at": "max(updated_at) AS updated_at"}
     values = [folded.get(name, f"min({name}) AS {name}") for name in columns if name != "avg_price"]
     if "avg_price" in columns:
-        known = "count(avg_price) = count(*) AND min(sign(quantity)) = max(sign(quantity))"  # of opposite lots there is no average
-        values.append(f"CASE WHEN {known} THEN sum(exact_product(quantity, avg_price)) END AS worth")
+        worth = "exact_product(quantity, avg_price)"
+        known = f"count({worth}) = count(*) AND min(sign(quantity)) = max(sign(quantity))"  # of opposite lots there is no average
+        values.append(f"CASE WHEN {known} THEN sum({worth}) END AS worth")
         values.append("sum(quantity)::DOUBLE AS about")
     names = ", ".join(keys)
     grouped = f"SELECT {names}, {', '.join(values)} FROM ({rows}) GROUP BY {names} HAVING sum(quantity) <> 0"
@@ -206,4 +209,5 @@ def side_query(
     # DuckDB divides through DOUBLE: divide roughly, then add the quotient of what is left over.
     guess = f"SELECT *, (worth::DOUBLE / about)::{PRICE} AS guess FROM ({grouped})"
     mended = f"(guess + ((worth - exact_product(guess, quantity))::DOUBLE / about)::{PRICE})::{PRICE} AS avg_price"
-    return f"SELECT * EXCLUDE (worth, about, guess), {mended} FROM ({guess})"
+    ordered = ", ".join(mended if name == "avg_price" else name for name in columns)  # sides are united by place, not by name
+    return f"SELECT {names}, {ordered} FROM ({guess})"

@@ -11,7 +11,7 @@ from typing import Any
 
 from recon_core.delimited import as_utf8
 from recon_core.expressions import quoted
-from recon_core.framing import Frame, Refusal, scratch_file
+from recon_core.framing import Frame, Line, Refusal, scratch_file
 
 
 def read_records(path: Path, options: Mapping[str, Any], refusal: Refusal) -> Frame:
@@ -44,7 +44,7 @@ def read_records(path: Path, options: Mapping[str, Any], refusal: Refusal) -> Fr
         row="row_number() OVER ()",
         first_row=1,
         files=(str(body),),
-        head=facts,
+        head=tuple(Line(number, fact, (fact,)) for number, fact in enumerate(facts)),
     )
 
 

@@ -56,7 +56,7 @@ def _book_side(
 
     def rows(chosen: Sequence[str], leg: str, *, summed: bool) -> str:
         return side_query(
-            book.name,
+            book.lean,
             columns,
             broker="broker" if len(brokers) > 1 else None,
             keys_from={"account": f"coalesce(account, {_by_broker(unnamed)})", "leg": leg},
@@ -83,7 +83,7 @@ def _broker_side(feeds: Sequence[ProvenFeed], *, several: bool, legs: bool) -> S
         net = feed.answer.settings.legs == "net"
         queries.append(
             side_query(
-                feed.mounted.name,
+                feed.mounted.lean,
                 columns,
                 broker=quoted(feed.alias) if several else None,
                 keys_from={"account": feed.account_sql, "leg": "'NET'" if net else "leg"},

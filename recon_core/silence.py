@@ -87,7 +87,7 @@ def silence(connection: duckdb.DuckDBPyConnection, policy: Policy, today: date) 
 
 def _superseded(policy: Policy) -> str:
     """``marked`` with ``superseded_by``: the type of a live break on the same position that silences it and halts no less."""
-    claims = [(rule.type, loser) for rule in policy.rules.values() for loser in rule.supersedes if loser in policy.rules]
+    claims = _claims(policy)
     if not claims:
         return "SELECT *, CAST(NULL AS VARCHAR) AS superseded_by FROM marked"
     values = ", ".join(f"({quoted(winner)}, {quoted(loser)})" for winner, loser in claims)
@@ -103,6 +103,21 @@ def _superseded(policy: Policy) -> str:
              AND w.halts >= m.halts
             GROUP BY m.id)
         SELECT m.*, l.superseded_by FROM marked m LEFT JOIN lost l USING (id)"""
+
+
+def _claims(policy: Policy) -> list[tuple[str, str]]:
+    """Who silences whom. A claim that closes a circle is left out, or two rules would silence each other and nothing be left."""
+    silences: dict[str, set[str]] = {name: set() for name in policy.rules}
+    for name, rule in policy.rules.items():
+        for loser in rule.supersedes:
+            reached, waiting = set[str](), [loser]
+            while waiting:
+                current = waiting.pop()
+                reached.add(current)
+                waiting += silences.get(current, set()) - reached
+            if loser in silences and name not in reached:
+                silences[name].add(loser)
+    return [(winner, loser) for winner, losers in silences.items() for loser in sorted(losers)]
 
 
 def totals(connection: duckdb.DuckDBPyConnection, policy: Policy) -> list[Total]:

@@ -9,6 +9,7 @@ before them. A faulty row is never dropped and never repaired: its ``fault`` say
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC
@@ -23,7 +24,7 @@ from recon_core.errors import BookError, EngineError, MalformedError, ReconError
 from recon_core.expressions import identifier, quoted
 from recon_core.faults import FAULT_BITS, Fault, reason
 from recon_core.file_options import FILE_OPTIONS as FILE_OPTIONS
-from recon_core.model import POSITION_COLUMNS, Position, Relation
+from recon_core.model import POSITION_COLUMNS, PRICE_PLACES, Position, Relation
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -40,6 +41,8 @@ class Mounted:
     """SQL that gives each row with its number in the source, and the source's own texts of a faulty one."""
     raw_columns: tuple[str, ...]
     keyed: bool = False
+    lean: str = ""
+    """A view of the same rows whose figures have the narrower types of the file where those are exact, for the join to carry."""
 
     def fault_count(self, connection: duckdb.DuckDBPyConnection) -> int:
         """How many rows cannot be believed."""
@@ -105,9 +108,15 @@ def mount(
     texts = ", ".join(f"CAST({column} AS VARCHAR)" for column in raw)
     body = shape.over(query)
     rows = f"SELECT {number}, {chosen}, CASE WHEN fault & {FAULT_BITS} <> 0 THEN [{texts}] END AS raw FROM ({body})"
+    lean = name
     try:
         if relation.typed:
             connection.execute(f"CREATE OR REPLACE TEMP VIEW {identifier(name)} AS SELECT {chosen} FROM ({body})")
+            lean = f"{name} lean"
+            narrow = ", ".join(
+                f"{column if _is_narrow(types.get(column, '')) else shape.values[column]} AS {column}" for column in columns
+            )
+            connection.execute(f"CREATE OR REPLACE TEMP VIEW {identifier(lean)} AS SELECT {narrow} FROM ({body})")
         else:
             table = identifier(f"{name} rows")
             connection.execute(f"CREATE OR REPLACE TEMP TABLE {table} AS {rows}")
@@ -116,7 +125,13 @@ def mount(
     except duckdb.Error as error:
         raise_unreadable(error, relation, refused)
     present = frozenset(column for column in columns if types.get(column, '"NULL"') != '"NULL"')
-    return Mounted(name, present, relation, rows, raw, keyed)
+    return Mounted(name, present, relation, rows, raw, keyed, lean)
+
+
+def _is_narrow(type_name: str) -> bool:
+    """Whether a DECIMAL takes eight bytes where the canonical one takes sixteen; any such quantity or price is exact as it is."""
+    parts = re.fullmatch(r"DECIMAL\((\d+),(\d+)\)", type_name)
+    return parts is not None and int(parts[1]) <= 18 and int(parts[2]) <= PRICE_PLACES
 
 
 def mount_positions(connection: duckdb.DuckDBPyConnection, name: str, positions: Sequence[Position]) -> Mounted:

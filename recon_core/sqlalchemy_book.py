@@ -27,10 +27,10 @@ def open_sqlalchemy(url: str, settings: BookSettings) -> Iterator[SQLAlchemyBook
         shown = target.render_as_string(hide_password=True)
         seconds = {"connect_timeout": _CONNECT_SECONDS} if target.get_backend_name() in ("postgresql", "mysql", "mariadb") else {}
         engine = sqlalchemy.create_engine(target, poolclass=sqlalchemy.NullPool, connect_args=seconds)
-    except exc.ArgumentError:
-        raise BookSetupError("book.database is no URL such as postgresql://user@host/name or sqlite:///book.sqlite") from None
     except exc.NoSuchModuleError:
         raise BookSetupError(f"book.database: SQLAlchemy knows no database {url.partition(':')[0]!r}") from None
+    except exc.ArgumentError:
+        raise BookSetupError("book.database is no URL such as postgresql://user@host/name or sqlite:///book.sqlite") from None
     except ModuleNotFoundError as error:
         extra = " (pip install 'recon-core[postgres]')" if error.name == "psycopg" else ""
         raise BookSetupError(f"book.database: the driver {error.name!r} is not installed{extra}") from None

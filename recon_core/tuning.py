@@ -85,7 +85,8 @@ def _halts(halt: Halt, rule: ActiveRule, literals: dict[str, str]) -> str:
         difference, base = (compile_expression(term, literals) for term in rule.measure)
         places = max(-int(halt.above_pct.as_tuple().exponent), 0)
         scaled = literal((halt.above_pct * Decimal(10) ** places).to_integral_value())
-        parts.append(f"coalesce(TRY({difference} * {literal(Decimal(100) * 10**places)} > {base} * {scaled}), true)")
+        hundredfold = literal(Decimal(100) * 10**places)
+        parts.append(f"coalesce(TRY(TRY({difference} * {hundredfold}) > TRY({base} * {scaled})), true)")
     if halt.above_impact is not None:
         parts.append(f"coalesce(impact > {literal(halt.above_impact)}, true)")
     if halt.when is not None:

@@ -30,7 +30,10 @@ SYNONYMS = {"us_equity": ("us_equity", "stock"), "crypto": ("crypto", "coin"), "
 
 @dataclass(frozen=True)
 class Inputs:
-    """All that a comparison depends on. ``book`` rows go with the broker that they name."""
+    """All that a comparison depends on. ``book`` rows go with the broker that they name.
+
+    ``typed`` says how the engine is given the rows (as a file of typed columns, not as texts), which must change nothing.
+    """
 
     book: tuple[tuple[str, Position], ...]
     feeds: tuple[tuple[BrokerSettings, Feed], ...]
@@ -39,6 +42,7 @@ class Inputs:
     now: datetime
     fx: Mapping[str, Decimal]
     book_lots: bool = False
+    typed: bool = False
 
 
 @dataclass(frozen=True)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from decimal import Decimal
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import duckdb
 from oracle import Finding, Inputs, Opinion, Sum
@@ -17,7 +20,7 @@ from recon_core.expressions import identifier
 from recon_core.feeds import ProvenFeed, prove, survey, unique
 from recon_core.host import load_host
 from recon_core.match import find, scan
-from recon_core.model import POSITION_COLUMNS, Relation
+from recon_core.model import POSITION_COLUMNS, Feed, Position, Relation
 from recon_core.sides import compare
 from recon_core.silence import Total, halting, silence, totals, worst
 from recon_core.sources import Mounted, duplicate_rows, load_texts, mount
@@ -41,12 +44,14 @@ def runbook(*further: str) -> Policy:
 def kernel(connection: duckdb.DuckDBPyConnection, inputs: Inputs) -> Opinion:
     """What the engine finds for ``inputs``; it leaves its tables behind in the connection."""
     policy = inputs.policy
-    book = mount_book(connection, inputs)
+    brokers, book_rows = [alias for alias, _ in inputs.book], [row for _, row in inputs.book]
+    relation = given(connection, "book_given", book_rows, brokers, typed=inputs.typed)
+    book = mount(connection, "book_rows", relation, book=True)
     held = survey(connection, book, [settings.alias for settings, _ in inputs.feeds], "book", inputs.now)
     feeds = [
         prove(
             connection,
-            Answer(settings, Broker, feed),
+            Answer(settings, Broker, _bulk(connection, f"feed_{number}_given", feed) if inputs.typed else feed),
             name=f"feed_{number}",
             book=held.accounts.get(settings.alias, ()),
             as_of=inputs.as_of,
@@ -85,20 +90,58 @@ def kernel(connection: duckdb.DuckDBPyConnection, inputs: Inputs) -> Opinion:
     )
 
 
-def mount_book(connection: duckdb.DuckDBPyConnection, inputs: Inputs) -> Mounted:
-    """The book as a source of texts, with just the columns that some row has a value for."""
-    columns = ["broker", "account", "symbol", "quantity"]
-    columns += [name for name in POSITION_COLUMNS if name not in columns and any(getattr(row, name) for _, row in inputs.book)]
-    given = {name: [getattr(row, name, None) for _, row in inputs.book] for name in columns}
-    given["broker"] = [broker for broker, _ in inputs.book]
-    texts = [
-        [None if value is None else f"{value:f}" if name in _NUMBERS else str(value) for value in given[name]] for name in columns
-    ]
-    load_texts(connection, "book_given", columns, [texts])
-    return mount(connection, "book_rows", Relation(f"SELECT * FROM {identifier('book_given')}", name="book"), book=True)
+def given(
+    connection: duckdb.DuckDBPyConnection, name: str, rows: Sequence[Position], brokers: Sequence[str] | None, *, typed: bool
+) -> Relation:
+    """``rows`` as a source: with just the columns that some row has a value for, and a broker column where ``brokers`` are.
+
+    As texts, or ``typed`` as Parquet is: with decimals of the fewest digits that hold them all.
+    """
+    columns = [column for column in POSITION_COLUMNS if column == "quantity" or any(_said(row, column) for row in rows)]
+    if all(row.leg == "NET" for row in rows):
+        columns = [column for column in columns if column != "leg"]
+    columns += [column for column in ("account", "symbol") if column not in columns]
+    texts = [[_text(getattr(row, column)) for row in rows] for column in columns]
+    load_texts(
+        connection,
+        name,
+        [*columns, "broker"] if brokers is not None else columns,
+        [[*texts, list(brokers)] if brokers is not None else texts],
+    )
+    if not typed:
+        return Relation(f"SELECT * FROM {identifier(name)}", name=name)
+    chosen = [f"CAST({column} AS {_fitting(rows, column)}) AS {column}" for column in columns] + ["broker"] * (brokers is not None)
+    connection.execute(
+        f"CREATE OR REPLACE TEMP TABLE {identifier(f'{name} typed')} AS SELECT {', '.join(chosen)} FROM {identifier(name)}"
+    )
+    return Relation(f"SELECT * FROM {identifier(f'{name} typed')}", name=name, typed=True)
 
 
-_NUMBERS = ("quantity", "avg_price", "market_price", "multiplier")
+_WIDEST = {"quantity": 18, "avg_price": 12, "market_price": 12, "multiplier": 6}
+
+
+def _said(row: Position, column: str) -> bool:
+    return getattr(row, column) is not None
+
+
+def _text(value: Any) -> str | None:
+    return None if value is None else f"{value:f}" if isinstance(value, Decimal) else str(value)
+
+
+def _fitting(rows: Sequence[Position], column: str) -> str:
+    """The type that a file of these rows would have for a column."""
+    if column not in _WIDEST:
+        return "TIMESTAMPTZ" if column in ("updated_at", "opened_at") else "VARCHAR"
+    texts = [_text(getattr(row, column)) or "0" for row in rows]
+    parts = [text.lstrip("-").partition(".") for text in texts]
+    places = max((len(digits.rstrip("0")) for _, _, digits in parts), default=0)
+    whole = max((len(digits) for digits, _, _ in parts), default=1)
+    return f"DECIMAL({max(whole + places, 1)},{places})" if whole + places <= 38 else f"DECIMAL(38,{_WIDEST[column]})"
+
+
+def _bulk(connection: duckdb.DuckDBPyConnection, name: str, feed: Feed) -> Feed:
+    """The same feed as a file adapter would return it."""
+    return feed.but(positions=(), relation=given(connection, name, feed.positions, None, typed=True))
 
 
 def _repeats(connection: duckdb.DuckDBPyConnection, inputs: Inputs, book: Mounted, feeds: list[ProvenFeed]) -> bool:

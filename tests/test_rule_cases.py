@@ -55,55 +55,55 @@ def one_case(body, rule="QUANTITY_MISMATCH"):
 ROWS = "book: [{symbol: AAPL, quantity: 110}]\nbroker: [{symbol: AAPL, quantity: 100, market_price: 10}]\n"
 
 
-@pytest.mark.parametrize(
-    ("text", "messages"),
-    [
-        ("", ["cases.yaml:1:1: the file is empty"]),
-        ("rule: X\ncases: {}\n", ["cases.yaml:2:1: cases: is empty"]),
-        ("cases: {one: {book: [], broker: [], breaks: []}}\n", ["cases.yaml:1:1: 'rule' is missing"]),
-        (one_case("book: []\nbroker: []"), ["cases.yaml:3:3: cases.one: 'breaks' is missing"]),
-        (
-            one_case(ROWS + "breaks: []\nsetting: {}"),
-            ["cases.yaml:7:5: cases.one: unknown key 'setting'; did you mean 'settings'?"],
-        ),
-        (one_case(ROWS + "breaks: []\nbreaks: []"), ["cases.yaml:7:5: cases.one.breaks: already set on line 6"]),
-        (
-            one_case("book: [{symbol: AAPL, qty: 1}]\nbroker: [{quantity: 1}]\nbreaks: []"),
-            [
-                "cases.yaml:4:27: cases.one.book[0]: unknown key 'qty'; did you mean 'quantity'?",
-                "cases.yaml:5:5: cases.one.broker[0]: 'symbol' is missing",
-            ],
-        ),
-        (
-            one_case(ROWS + "breaks: [{symbol: AAPL, impct: 1}]"),
-            ["cases.yaml:6:29: cases.one.breaks[0]: unknown key 'impct'; did you mean 'impact'?"],
-        ),
-        (
-            one_case(ROWS + "breaks: [{symbol: AAPL, impact: 1e3}]"),
-            ["cases.yaml:6:37: cases.one.breaks[0].impact: '1e3': a number such as 100.25 is due, or unknown"],
-        ),
-        (
-            one_case(ROWS + "breaks: [{symbol: AAPL, halts: yes}]"),
-            ["cases.yaml:6:36: cases.one.breaks[0].halts: 'yes' is text; true or false is due: write true"],
-        ),
-        (
-            one_case(ROWS + 'breaks: []\nas_of: "2026-11-20T21:00:00"'),
-            ["cases.yaml:7:12: cases.one.as_of: '2026-11-20T21:00:00' is no time with its offset, such as 2026-11-20T21:00:00Z"],
-        ),
-        (
-            one_case(ROWS + "breaks: []\nas_of: yesterday"),
-            ["cases.yaml:7:12: cases.one.as_of: 'yesterday' is no time with its offset, such as 2026-11-20T21:00:00Z"],
-        ),
-        (
-            one_case(ROWS + "breaks: []\nfx: {EUR: 0}"),
-            ["cases.yaml:7:15: cases.one.fx.EUR: 0 is not above 0"],
-        ),
-        (
-            one_case(ROWS + "breaks: []\nwith: [PRICE_MISMATCH, QUANTITY_MISMATCH]"),
-            ["cases.yaml:7:28: cases.one.with[1]: QUANTITY_MISMATCH is the rule of this file and runs anyway"],
-        ),
-    ],
-)
+MISTAKES = {
+    "empty-file": ("", ["cases.yaml:1:1: the file is empty"]),
+    "no-cases": ("rule: X\ncases: {}\n", ["cases.yaml:2:1: cases: is empty"]),
+    "no-rule": ("cases: {one: {book: [], broker: [], breaks: []}}\n", ["cases.yaml:1:1: 'rule' is missing"]),
+    "no-breaks": (one_case("book: []\nbroker: []"), ["cases.yaml:3:3: cases.one: 'breaks' is missing"]),
+    "misspelt-key": (
+        one_case(ROWS + "breaks: []\nsetting: {}"),
+        ["cases.yaml:7:5: cases.one: unknown key 'setting'; did you mean 'settings'?"],
+    ),
+    "key-twice": (one_case(ROWS + "breaks: []\nbreaks: []"), ["cases.yaml:7:5: cases.one.breaks: already set on line 6"]),
+    "misspelt-column-and-no-symbol": (
+        one_case("book: [{symbol: AAPL, quantty: 1}]\nbroker: [{quantity: 1}]\nbreaks: []"),
+        [
+            "cases.yaml:4:27: cases.one.book[0]: unknown key 'quantty'; did you mean 'quantity'?",
+            "cases.yaml:5:14: cases.one.broker[0]: 'symbol' is missing",
+        ],
+    ),
+    "misspelt-key-of-a-break": (
+        one_case(ROWS + "breaks: [{symbol: AAPL, impct: 1}]"),
+        ["cases.yaml:6:29: cases.one.breaks[0]: unknown key 'impct'; did you mean 'impact'?"],
+    ),
+    "impact-with-exponent": (
+        one_case(ROWS + "breaks: [{symbol: AAPL, impact: 1e3}]"),
+        ["cases.yaml:6:37: cases.one.breaks[0].impact: '1e3': a number such as 100.25 is due, or unknown"],
+    ),
+    "halts-yes": (
+        one_case(ROWS + "breaks: [{symbol: AAPL, halts: yes}]"),
+        ["cases.yaml:6:36: cases.one.breaks[0].halts: 'yes' is text; true or false is due: write true"],
+    ),
+    "time-without-offset": (
+        one_case(ROWS + 'breaks: []\nas_of: "2026-11-20T21:00:00"'),
+        ["cases.yaml:7:12: cases.one.as_of: '2026-11-20T21:00:00' is no time with its offset, such as 2026-11-20T21:00:00Z"],
+    ),
+    "no-time": (
+        one_case(ROWS + "breaks: []\nas_of: yesterday"),
+        ["cases.yaml:7:12: cases.one.as_of: 'yesterday' is no time with its offset, such as 2026-11-20T21:00:00Z"],
+    ),
+    "rate-of-zero": (
+        one_case(ROWS + "breaks: []\nfx: {EUR: 0}"),
+        ["cases.yaml:7:15: cases.one.fx.EUR: 0 is not above 0"],
+    ),
+    "with-the-rule-itself": (
+        one_case(ROWS + "breaks: []\nwith: [PRICE_MISMATCH, QUANTITY_MISMATCH]"),
+        ["cases.yaml:7:28: cases.one.with[1]: QUANTITY_MISMATCH is the rule of this file and runs anyway"],
+    ),
+}
+
+
+@pytest.mark.parametrize(("text", "messages"), MISTAKES.values(), ids=MISTAKES)
 def test_mistake_in_a_case_file_is_named_with_its_place(write, text, messages):
     with pytest.raises(ConfigError) as caught:
         load_rule_cases(write(text))
@@ -126,45 +126,45 @@ def test_rows_get_their_defaults_and_keep_what_they_say(write):
     assert (str(case), case.rule, case.path, case.line) == ("one", "QUANTITY_MISMATCH", "cases.yaml", 3)
 
 
-@pytest.mark.parametrize(
-    ("body", "message"),
-    [
-        (
-            ROWS + "breaks: []\nsettings: {tolerence: 1}",
-            "cases.yaml:7:16: rules.QUANTITY_MISMATCH: unknown key 'tolerence'; did you mean 'tolerance'?",
-        ),
-        (
-            ROWS + "breaks: []\nsettings: {tolerance: -1}",
-            "cases.yaml:7:27: rules.QUANTITY_MISMATCH.tolerance: -1 is less than the minimum of 0",
-        ),
-        (
-            ROWS + "breaks: []\nsettings: {halt: {when: 'impct > 1'}}",
-            "cases.yaml:7:30: rules.QUANTITY_MISMATCH.halt.when: unknown column 'impct'; did you mean 'impact'?",
-        ),
-        (
-            ROWS + "breaks: []\nwith: [PRICE_MISMATCHES]",
-            "cases.yaml:7:12: rules: unknown rule 'PRICE_MISMATCHES': no plugin provides it; did you mean 'PRICE_MISMATCH'?",
-        ),
-        (
-            ROWS + "breaks: []\nbase_currency: dollars",
-            "cases.yaml:7:20: base_currency: 'dollars': a currency code in capitals is due, such as USD",
-        ),
-        (
-            "book: [{symbol: AAPL, quantity: 1e3}]\nbroker: []\nbreaks: []",
-            "cases.yaml:3: case one: book rows: row 1 (prime MAIN AAPL), column quantity: "
-            "'1e3' is in scientific notation: digits may be lost",
-        ),
-        (
-            "book: []\nbroker: [{symbol: AAPL, quantity: 1}, {symbol: MSFT, quantity: '1,000'}]\nbreaks: []",
-            "cases.yaml:3: case one: broker rows: row 2, column quantity: '1,000' is not a number "
-            "(are `decimal` and `thousands` set as the source writes them?)",
-        ),
-        (
-            "book: [{symbol: A, quantity: 1}, {symbol: A, quantity: 2}]\nbroker: [{symbol: A, quantity: 3}]\nbreaks: []",
-            "cases.yaml:3: case one: prime MAIN A: 2 rows of one position (1, 2)",
-        ),
-    ],
-)
+REFUSED = {
+    "misspelt-parameter": (
+        ROWS + "breaks: []\nsettings: {tolerence: 1}",
+        "cases.yaml:7:16: rules.QUANTITY_MISMATCH: unknown key 'tolerence'; did you mean 'tolerance'?",
+    ),
+    "parameter-out-of-bounds": (
+        ROWS + "breaks: []\nsettings: {tolerance: -1}",
+        "cases.yaml:7:27: rules.QUANTITY_MISMATCH.tolerance: -1 is less than the minimum of 0",
+    ),
+    "unknown-column-in-halt": (
+        ROWS + "breaks: []\nsettings: {halt: {when: 'impct > 1'}}",
+        "cases.yaml:7:30: rules.QUANTITY_MISMATCH.halt.when: unknown column 'impct'; did you mean 'impact'?",
+    ),
+    "unknown-rule-beside-it": (
+        ROWS + "breaks: []\nwith: [PRICE_MISMATCHES]",
+        "cases.yaml:7:12: rules: unknown rule 'PRICE_MISMATCHES': no plugin provides it; did you mean 'PRICE_MISMATCH'?",
+    ),
+    "no-currency": (
+        ROWS + "breaks: []\nbase_currency: dollars",
+        "cases.yaml:7:20: base_currency: 'dollars': a currency code in capitals is due, such as USD",
+    ),
+    "quantity-of-the-book": (
+        "book: [{symbol: AAPL, quantity: 1e3}]\nbroker: []\nbreaks: []",
+        "cases.yaml:3: case one: book rows: row 1 (prime MAIN AAPL), column quantity: "
+        "'1e3' is in scientific notation: digits may be lost",
+    ),
+    "quantity-of-the-broker": (
+        "book: []\nbroker: [{symbol: AAPL, quantity: 1}, {symbol: MSFT, quantity: '1,000'}]\nbreaks: []",
+        "cases.yaml:3: case one: broker rows: row 2, column quantity: '1,000' is not a number "
+        "(are `decimal` and `thousands` set as the source writes them?)",
+    ),
+    "one-position-twice": (
+        "book: [{symbol: A, quantity: 1}, {symbol: A, quantity: 2}]\nbroker: [{symbol: A, quantity: 3}]\nbreaks: []",
+        "cases.yaml:3: case one: prime MAIN A: 2 rows of one position (1, 2)",
+    ),
+}
+
+
+@pytest.mark.parametrize(("body", "message"), REFUSED.values(), ids=REFUSED)
 def test_settings_and_rows_that_a_run_would_refuse_are_refused_at_their_place(write, body, message):
     (case,) = load_rule_cases(write(one_case(body)))
     with pytest.raises(ConfigError) as caught:
@@ -178,18 +178,21 @@ def test_rule_that_is_not_installed_is_named(write):
         check_rule_case(case, real_rules().values())
 
 
-@pytest.mark.parametrize(
-    ("body", "differences"),
-    [
-        (ROWS + "breaks: [{symbol: AAPL, impact: 100.00000, halts: false, account: MAIN}]", []),
-        (
-            ROWS + "breaks: [{symbol: AAPL, impact: 99, halts: true}]",
-            ["impact 99 expected, 100.0000 found", "halts true expected, false found"],
-        ),
-        (ROWS + "breaks: [{symbol: AAPL, impact: unknown}]", ["impact unknown expected, 100.0000 found"]),
-        (ROWS + "breaks: [{symbol: AAPL, detail: apart}]", ["detail apart expected, 'book 110, broker 100 (10% apart)' found"]),
-    ],
-)
+DIFFERENCES = {
+    "none": (ROWS + "breaks: [{symbol: AAPL, impact: 100.00000, halts: false, account: MAIN}]", []),
+    "impact-and-halt": (
+        ROWS + "breaks: [{symbol: AAPL, impact: 99, halts: true}]",
+        ["impact 99 expected, 100.0000 found", "halts true expected, false found"],
+    ),
+    "impact-unknown": (ROWS + "breaks: [{symbol: AAPL, impact: unknown}]", ["impact unknown expected, 100.0000 found"]),
+    "detail": (
+        ROWS + "breaks: [{symbol: AAPL, detail: apart}]",
+        ["detail apart expected, 'book 110, broker 100 (10% apart)' found"],
+    ),
+}
+
+
+@pytest.mark.parametrize(("body", "differences"), DIFFERENCES.values(), ids=DIFFERENCES)
 def test_break_that_differs_is_shown_by_what_differs(write, body, differences):
     (case,) = load_rule_cases(write(one_case(body)))
     if not differences:
@@ -210,8 +213,8 @@ def test_breaks_too_many_and_too_few_are_shown(write):
     assert str(caught.value).splitlines() == [
         "cases.yaml:3: QUANTITY_MISMATCH, case one:",
         "- expected, not found: type QUANTITY_MISMATCH, symbol MSFT, halts true",
-        "+ found, not expected: type QUANTITY_MISMATCH, broker prime, account MAIN, symbol AAPL, leg NET, severity high, halts false, "
-        "impact 100.0000, quantity_difference 10, difference_pct 10, detail 'book 110, broker 100 (10% apart)'",
+        "+ found, not expected: type QUANTITY_MISMATCH, broker prime, account MAIN, symbol AAPL, leg NET, severity high, "
+        "halts false, impact 100.0000, quantity_difference 10, difference_pct 10, detail 'book 110, broker 100 (10% apart)'",
         "undetermined: 2 expected, 0 found",
     ]
 

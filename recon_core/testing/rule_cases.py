@@ -97,7 +97,8 @@ def _require_sound(check: Callable[[type[Rule]], list[str]], rules: Mapping[str,
 def _outcome(connection: duckdb.DuckDBPyConnection, case: RuleCase, policy: Policy) -> _Outcome:
     """What a run finds at ``case.as_of``; the same steps as recon_core.run takes."""
     brokers = sorted({str(row["broker"]) for row in (*case.book, *case.broker)}) or ["prime"]
-    book = mount(connection, "book_rows", _relation(connection, "case book", case.book), book=True, keyed=True)
+    relation = _relation(connection, "case book", case.book, "broker", "symbol", "quantity")
+    book = mount(connection, "book_rows", relation, book=True, keyed=True)
     held = _survey(connection, case, book, brokers)
     feeds = [_feed(connection, case, held, alias, f"feed_{number}") for number, alias in enumerate(brokers)]
     comparison = compare(book, feeds, policy, book_lots=False, fx=case.fx, as_of=case.as_of, now=case.as_of)
@@ -112,10 +113,10 @@ def _outcome(connection: duckdb.DuckDBPyConnection, case: RuleCase, policy: Poli
     return _Outcome(breaks, scanned.undetermined[case.rule])
 
 
-def _relation(connection: duckdb.DuckDBPyConnection, name: str, rows: Sequence[Row], *, without: str = "") -> Relation:
-    """The rows as texts, as a file would give them: a column that no row names is one that the source does not have."""
-    columns = [key for key in dict.fromkeys(["symbol", "quantity", *(key for row in rows for key in row)]) if key != without]
-    columns += ["broker"] if "broker" not in (*columns, without) else []
+def _relation(connection: duckdb.DuckDBPyConnection, name: str, rows: Sequence[Row], *always: str) -> Relation:
+    """The rows as texts, as a file would give them. A column that is neither in ``always`` nor in a row is one that the source
+    does not have."""
+    columns = list(dict.fromkeys([*always, *(column for row in rows for column in row)]))
     load_texts(connection, name, columns, [[[row.get(column) for row in rows] for column in columns]])
     return Relation(f"SELECT * FROM {identifier(name)}", name=name)
 
@@ -129,14 +130,14 @@ def _survey(connection: duckdb.DuckDBPyConnection, case: RuleCase, book: Mounted
 
 def _feed(connection: duckdb.DuckDBPyConnection, case: RuleCase, held: Survey, alias: str, name: str) -> ProvenFeed:
     """The rows of one broker as its feed, which answers for every account that either side names."""
-    rows = [row for row in case.broker if row["broker"] == alias]
-    accounts = {account for row in (*case.book, *rows) if row["broker"] == alias and (account := row["account"])}
+    accounts = {row["account"] for row in (*case.book, *case.broker) if row["broker"] == alias}
+    rows = [{key: value for key, value in row.items() if key != "broker"} for row in case.broker if row["broker"] == alias]
     feed = Feed(
         FeedStatus.PARTIAL if case.unproven else FeedStatus.COMPLETE,
         reason="the case says that it is unproven" if case.unproven else "",
-        relation=_relation(connection, f"case {name}", rows, without="broker"),
+        relation=_relation(connection, f"case {name}", rows, "symbol", "quantity"),
         as_of=case.as_of,
-        accounts=tuple(sorted(accounts)),
+        accounts=tuple(sorted(account for account in accounts if account)),
     )
     proven = prove(
         connection,

@@ -2,11 +2,13 @@
 
 from datetime import UTC, datetime
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
 
 from recon_core import Ask, FeedStatus, IncompleteError, MalformedError, NotReadyError
 from recon_core.host import load_host
+from recon_core.testing import check_rule_case, load_rule_cases
 
 GOOD = "HDR|ACME-PRIME|2026-11-20T21:00:00Z\nPOS|A-77|AAPL|100|189.34|USD\nPOS|A-77|TSLA|25-|240.5|USD\nTRL|2\n"
 
@@ -38,8 +40,9 @@ def test_plugins_are_installed_from_this_distribution(host):
     assert host.plugin_of("CONCENTRATION_LIMIT").origin.startswith("distribution recon-core-acme ")
 
 
-def test_rule_can_be_meant(host):
-    host.check_rule(host.rules["CONCENTRATION_LIMIT"])
+@pytest.mark.parametrize("case", load_rule_cases(Path(__file__).parent / "CONCENTRATION_LIMIT.yaml"), ids=str)
+def test_concentration_limit(host, case):
+    check_rule_case(case, host.rules.values())
 
 
 def test_file_with_its_trailer_is_complete(read):
