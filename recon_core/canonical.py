@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import zip_longest
 
 from recon_core import numbers, timestamps
 from recon_core.faults import FLOAT_ROUNDED, PRICE_ROUNDED, Fault
 from recon_core.model import LEGS
+from recon_core.steps import Steps, side_by_side
 
 SOURCE_ROW, PROBLEM = "source_row", "problem"
 """Further columns that a relation may return: the row's number in its file, and what its reader found wrong with it."""
@@ -33,13 +33,7 @@ class Canonical:
 
     values: Mapping[str, str]
     fault: str
-    steps: tuple[Mapping[str, str], ...]
-
-    def over(self, query: str) -> str:
-        """``query`` with the helper columns beside its own: each step a SELECT, so that nothing is computed twice."""
-        for step in self.steps:
-            query = f"SELECT *, {', '.join(f'{sql} AS {name}' for name, sql in step.items())} FROM ({query})"
-        return query
+    steps: Steps
 
 
 def canonical(
@@ -51,7 +45,7 @@ def canonical(
     ten million rows costs half of what trimming all kinds of blanks does.
     """
     values = {column: f"CAST(NULL AS {TYPES.get(column, 'VARCHAR')})" for column in columns} | {"leg": "'NET'"}
-    steps: list[tuple[Mapping[str, str], ...]] = []
+    steps: list[Steps] = []
     bits: list[tuple[int, str]] = []
     for column in columns:
         if column not in types:
@@ -68,15 +62,15 @@ def canonical(
             bits += _number_bits(column, number, types[column])
         else:
             values[column] = f"{column}_text"
-            bare = f"nullif(trim({column}), '')" if typed and types[column] == "VARCHAR" else numbers.trimmed(column, types[column])
-            steps.append(({values[column]: bare},))
+            values[column], trimming = numbers.trimmed(column, types[column], spaces_only=typed and types[column] == "VARCHAR")
+            steps.append(trimming)
     bits += _text_bits(types, values, columns, typed=typed)
     if "leg" in types:
         values["leg"] = _leg(values["leg"])
     if "raw_symbol" in types:
         values["raw_symbol"] = f"nullif({values['raw_symbol']}, {values['symbol']})"
     raised = [f"CASE WHEN {condition} THEN {int(bit)} ELSE 0 END" for bit, condition in bits if condition != "false"]
-    return Canonical(values, f"CAST({' | '.join(raised)} AS UINTEGER)", _level(steps))
+    return Canonical(values, f"CAST({' | '.join(raised)} AS UINTEGER)", side_by_side(steps))
 
 
 def _number(column: str, type_name: str, float_places: int) -> numbers.Number:
@@ -118,8 +112,3 @@ def _text_bits(
 def _leg(text: str) -> str:
     """A source that says nothing of a row's leg means the net position."""
     return f"coalesce(upper({text}), 'NET')"
-
-
-def _level(steps: Iterable[tuple[Mapping[str, str], ...]]) -> tuple[Mapping[str, str], ...]:
-    """The steps of all columns side by side: first all first ones, then all second ones."""
-    return tuple({name: sql for step in level if step for name, sql in step.items()} for level in zip_longest(*steps))

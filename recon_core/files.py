@@ -20,7 +20,7 @@ from recon_core.file_options import FILE_OPTIONS
 from recon_core.framing import Frame, Refusal, sql_path
 from recon_core.mapping import Columns, relation_of
 from recon_core.model import Relation
-from recon_core.numbers import trimmed
+from recon_core.numbers import BLANKS
 
 _FORMATS = {".csv": "csv", ".txt": "csv", ".tsv": "tsv", ".tab": "tsv", ".json": "json", ".parquet": "parquet", ".pq": "parquet"}
 _FIGURE = re.compile(r"[-+($]*\d[\d.,' ]*[)-]?")
@@ -55,11 +55,11 @@ class SourceFile:
     def texts(self, column: str, limit: int = 3) -> list[str]:
         """Up to ``limit`` different texts that a column of the file holds, in order."""
         place = Columns(self.path, self.frame.header, self.refusal).place(column, "as_of")
-        text = trimmed(f"source.{self.frame.references[place]}", self.frame.types[place])
-        query = f"SELECT DISTINCT {text} AS text FROM {self.frame.source} AS source ORDER BY text NULLS LAST LIMIT {limit}"
+        text = f"trim(CAST({self.frame.references[place]} AS VARCHAR), '{BLANKS}')"
+        query = f"SELECT DISTINCT {text} AS text FROM {self.frame.source} WHERE {text} <> '' ORDER BY text LIMIT {limit}"
         with duckdb.connect() as connection:
             try:
-                return [row[0] for row in connection.execute(query).fetchall() if row[0] is not None]
+                return [str(row[0]) for row in connection.execute(query).fetchall()]
             except duckdb.Error as error:
                 from recon_core.sources import raise_unreadable
 
@@ -122,6 +122,7 @@ def _parquet(path: Path, refusal: Refusal) -> Frame:
         row="file_row_number + 1",
         first_row=1,
         files=tuple({str(path), sql_path(path)}),
+        written=False,
     )
 
 

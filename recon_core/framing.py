@@ -31,7 +31,7 @@ class Frame:
     """A file's body as SQL. ``references`` and ``types`` go with ``header``; ``row`` is the SQL of the row number in the file.
 
     ``head`` are the lines before the header, ``tail`` those of the footer; ``extra`` refers to a last field that has no header.
-    ``blank`` is an SQL condition that holds on rows without any value.
+    ``blank`` is an SQL condition that holds on rows without any value. ``written`` says that all is text, not typed columns.
     """
 
     source: str
@@ -45,6 +45,7 @@ class Frame:
     tail: tuple[Line, ...] = ()
     extra: str | None = None
     blank: str | None = None
+    written: bool = True
 
 
 def scratch_file(suffix: str) -> Path:

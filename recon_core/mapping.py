@@ -9,11 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from recon_core.canonical import TYPES
 from recon_core.expressions import quoted
 from recon_core.framing import Frame, Refusal
 from recon_core.model import POSITION_COLUMNS, Relation
-from recon_core.numbers import is_text, trimmed
-from recon_core.spelling import Field, Spelling, said
+from recon_core.numbers import BLANKS, is_text
+from recon_core.spelling import Field, Spelled, Spelling, said
+from recon_core.steps import Steps, over, side_by_side
 
 _EXACT = ("quantity", "avg_price", "market_price", "multiplier")
 
@@ -66,24 +68,25 @@ class Columns:
 
 def relation_of(name: str, frame: Frame, columns: Columns, mapped: Mapping[str, int], options: Mapping[str, Any]) -> Relation:
     """The frame's rows as positions, but for those that ``skip_rows`` means; ``mapped`` as ``Columns.mapped`` gives it."""
-    chosen, problems = _chosen(frame, columns, mapped, options)
-    rows = ["source.source_row", *(f"{sql} AS {ours}" for ours, sql in chosen.items())]
-    if problems:
-        rows.append(f"nullif(concat_ws('; ', {', '.join(problems)}), '') AS problem")
-    kept = [f"NOT ({frame.blank})"] if frame.blank else []
-    for theirs, pattern in options["skip_rows"].items():
-        place = columns.place(theirs, "skip_rows")
-        text = trimmed(f"source.{frame.references[place]}", frame.types[place])
-        kept.append(f"NOT (coalesce({text}, '') GLOB {quoted(pattern)})")
+    sign, fields = options["sign"], _Fields(frame)
+    spelled = _spelled(fields, columns, mapped, options)
+    kept = [
+        f"NOT ({fields.at(columns.place(theirs, 'skip_rows')).text} GLOB {quoted(like)})"
+        for theirs, like in options["skip_rows"].items()
+    ]
+    kept += ["NOT blank"] if frame.blank else []
+    complaints = [part.complaint for part in spelled.values() if part.complaint]
+    if frame.extra:
+        complaints.append(f"CASE WHEN trim(extra) <> '' THEN {said('one field more than the header has: ', 'extra')} END")
+    rows = ["source_row", *(f"{part.value} AS {ours}" for ours, part in spelled.items())]
+    rows += [f"nullif(concat_ws('; ', {', '.join(complaints)}), '') AS problem"] if complaints else []
+    body = over(fields.query(), (*fields.texts(), *side_by_side(part.steps for part in spelled.values())))
     where = f" WHERE {' AND '.join(kept)}" if kept else ""
-    # The rows are counted before any is left out.
-    query = f"SELECT {', '.join(rows)} FROM (SELECT *, {frame.row} AS source_row FROM {frame.source}) AS source{where}"
-    sign = options["sign"]
     theirs_by_ours = {ours: frame.header[place] for ours, place in mapped.items()}
     if sign and "column" not in sign:
         theirs_by_ours["quantity"] = f"{sign['long']}/{sign['short']}"
     return Relation(
-        aliased(query, options["aliases"], chosen),
+        aliased(f"SELECT {', '.join(rows)} FROM ({body}){where}", options["aliases"], spelled),
         files=frame.files,
         columns=theirs_by_ours,
         name=name,
@@ -104,34 +107,60 @@ def aliased(query: str, aliases: Mapping[str, str], columns: Collection[str]) ->
     )
 
 
-def _chosen(
-    frame: Frame, columns: Columns, mapped: Mapping[str, int], options: Mapping[str, Any]
-) -> tuple[dict[str, str], list[str]]:
-    """SQL of each of our columns, and SQL of complaints about a row, each NULL where there is none."""
+class _Fields:
+    """The columns of a file that are used, each under a name of ours, so that none of the file's own can be taken for it."""
+
+    def __init__(self, frame: Frame) -> None:
+        self._frame = frame
+        self._used: set[int] = set()
+        self._as_text: set[int] = set()
+
+    def of(self, ours: str, place: int) -> Field:
+        """A column as ``ours``: as it is where it is typed, and a name in a typed file, which mounting trims anyway."""
+        if is_text(self._frame.types[place]) and (self._frame.written or ours in TYPES):
+            return self.at(place)
+        self._used.add(place)
+        return Field(f"f{place}", self._frame.types[place], self._frame.header[place], None)
+
+    def at(self, place: int) -> Field:
+        """A column and its text: trimmed, and '' where there is none."""
+        self._used.add(place)
+        self._as_text.add(place)
+        return Field(f"f{place}", self._frame.types[place], self._frame.header[place], f"text_{place}")
+
+    def query(self) -> str:
+        """The rows, counted before any is left out."""
+        frame = self._frame
+        chosen = [f"{frame.row} AS source_row", *(f"{frame.references[place]} AS f{place}" for place in sorted(self._used))]
+        chosen += [f"{frame.blank} AS blank"] if frame.blank else []
+        chosen += [f"{frame.extra} AS extra"] if frame.extra else []
+        return f"SELECT {', '.join(chosen)} FROM {frame.source}"
+
+    def texts(self) -> Steps:
+        """The helper columns that ``at`` refers to."""
+        if not self._as_text:
+            return ()
+        texts = {
+            place: f"f{place}" if self._frame.types[place] == "VARCHAR" else f"CAST(f{place} AS VARCHAR)" for place in self._as_text
+        }
+        return ({f"text_{place}": f"coalesce(trim({texts[place]}, '{BLANKS}'), '')" for place in sorted(texts)},)
+
+
+def _spelled(fields: _Fields, columns: Columns, mapped: Mapping[str, int], options: Mapping[str, Any]) -> dict[str, Spelled]:
+    """Each of our columns that the file has, or a default for."""
     spelling, sign = Spelling(options), options["sign"]
-    chosen: dict[str, str] = {}
-    problems: list[str] = []
-    for ours, place in mapped.items():
-        chosen[ours], complaint = spelling.column(ours, _field(frame, place))
-        problems += [complaint] if complaint else []
+    spelled = {ours: spelling.column(ours, fields.of(ours, place)) for ours, place in mapped.items()}
     if sign:
         names = [sign["column"]] if "column" in sign else [sign["long"], sign["short"]]
         if not all(isinstance(name, str) for name in names):
             raise columns.refusal.setup("sign: without `column`, long and short each name a column of the file")
-        sides = [_field(frame, columns.place(name, "sign")) for name in names]
+        sides = [fields.at(columns.place(name, "sign")) for name in names]
         if "column" in sign:
-            chosen["quantity"], complaint = spelling.by_side(chosen["quantity"], sides[0], sign["long"], sign["short"])
+            spelled["quantity"] = spelling.by_side(spelled["quantity"], sides[0], sign["long"], sign["short"])
         else:
-            chosen["quantity"], complaint = spelling.long_and_short(*sides)
-        problems.append(complaint)
-    if frame.extra:
-        extra = f"source.{frame.extra}"
-        problems.append(f"CASE WHEN trim({extra}) <> '' THEN {said('one field more than the header has: ', extra)} END")
-    return chosen | {ours: quoted(text) for ours, text in options["defaults"].items() if ours not in chosen}, problems
-
-
-def _field(frame: Frame, place: int) -> Field:
-    return Field(f"source.{frame.references[place]}", frame.types[place], frame.header[place])
+            long, short = (spelling.column("quantity", side) for side in sides)
+            spelled["quantity"] = spelling.long_and_short(long, short, names[0])
+    return spelled | {ours: Spelled(quoted(text)) for ours, text in options["defaults"].items() if ours not in spelled}
 
 
 def _loosely(name: str) -> str:

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from recon_core.model import PRICE_PLACES, QUANTITY_PLACES
+from recon_core.steps import Steps
 
 QUANTITY_LIMIT = "10000000000000000000"
 """10^19: the difference of two smaller quantities still fits DECIMAL(38,18)."""
@@ -41,13 +42,14 @@ class Number:
     fine: str = "false"
     large: str = "false"
     rounded: str = "false"
-    steps: tuple[Mapping[str, str], ...] = ()
+    steps: Steps = ()
 
 
-def trimmed(value: str, type_name: str) -> str:
-    """SQL of a column as text, without the blanks around it; NULL where nothing is left."""
-    text = value if type_name == "VARCHAR" else f"CAST({value} AS VARCHAR)"
-    return f"nullif(trim({text}, '{BLANKS}'), '')"
+def trimmed(column: str, type_name: str, *, spaces_only: bool = False) -> tuple[str, Steps]:
+    """A column as text without the blanks around it, NULL where nothing is left: a helper column, and the steps to it."""
+    text = column if type_name == "VARCHAR" else f"CAST({column} AS VARCHAR)"
+    bare = f"trim({text})" if spaces_only else f"trim({text}, '{BLANKS}')"
+    return f"{column}_text", ({f"{column}_bare": bare}, {f"{column}_text": f"nullif({column}_bare, '')"})
 
 
 def exact(text: str, places: int) -> str:
@@ -123,7 +125,7 @@ def _from_decimal(column: str, width: int, scale: int, places: int, *, rounds: b
     if scale <= places:
         return Number(f"CAST({column} AS {target})", missing) if width - scale <= 38 - places else _tried(column, target)
     near, same = f"{column}_near", f"{column}_same"
-    steps: tuple[Mapping[str, str], ...] = (
+    steps: Steps = (
         {near: f"TRY_CAST({column} AS {target})"},
         {same: f"coalesce(TRY_CAST({near} AS DECIMAL(38,{scale})) = {column}, {column} IS NULL)"},
     )
@@ -136,10 +138,11 @@ def _from_decimal(column: str, width: int, scale: int, places: int, *, rounds: b
 
 
 def _from_text(column: str, type_name: str, places: int, *, rounds: bool) -> Number:
-    text, within, strict, value = (f"{column}_{part}" for part in ("text", "within", "strict", "value"))
+    text, trimming = trimmed(column, type_name)
+    within, strict, value = (f"{column}_{part}" for part in ("within", "strict", "value"))
     result, dotted = f"TRY_CAST({text} AS DECIMAL(38,{places}))", f"{column}_dotted"
     steps: list[Mapping[str, str]] = [
-        {text: trimmed(column, type_name)},
+        *trimming,
         {within: _within(text, places)},
         {strict: f"{within} OR regexp_full_match({text}, '{STRICT}')"},
     ]
@@ -203,7 +206,7 @@ def _half_even(dotted: str, digits: int, places: int) -> str:
     point = f"instr({dotted}, '.')"
     head = f"left({dotted}, {point} + {digits})"
     tail = f"rtrim(substr({dotted}, {point} + {digits} + 1), '0')"
-    odd = f"right(replace({head}, '.', ''), 1) IN ('1', '3', '5', '7', '9')"
+    odd = f"contains('13579', right(replace({head}, '.', ''), 1))"  # a list of five with IN would be planned as a join
     target = f"DECIMAL(38,{places})"
     up = f"CASE WHEN starts_with({dotted}, '-') THEN '-1e-{digits}' ELSE '1e-{digits}' END"
     step = f"CASE WHEN {tail} > '5' OR ({tail} = '5' AND {odd}) THEN {up} ELSE '0' END"

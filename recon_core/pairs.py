@@ -198,9 +198,11 @@ def side_query(
     folded = {"quantity": f"sum(quantity)::{QUANTITY} AS quantity", "updated_at": "max(updated_at) AS updated_at"}
     values = [folded.get(name, f"min({name}) AS {name}") for name in columns if name != "avg_price"]
     if "avg_price" in columns:
+        one_way = "min(sign(quantity)) = max(sign(quantity))"  # of lots that offset each other there is no average
+        level = f"{one_way} AND count(avg_price) = count(*) AND min(avg_price) = max(avg_price)"
         worth = "exact_product(quantity, avg_price)"
-        known = f"count({worth}) = count(*) AND min(sign(quantity)) = max(sign(quantity))"  # of opposite lots there is no average
-        values.append(f"CASE WHEN {known} THEN sum({worth}) END AS worth")
+        values.append(f"CASE WHEN {level} THEN min(avg_price) END AS level")
+        values.append(f"CASE WHEN {one_way} AND count({worth}) = count(*) THEN sum({worth}) END AS worth")
         values.append("sum(quantity)::DOUBLE AS about")
     names = ", ".join(keys)
     grouped = f"SELECT {names}, {', '.join(values)} FROM ({rows}) GROUP BY {names} HAVING sum(quantity) <> 0"
@@ -208,6 +210,6 @@ def side_query(
         return grouped
     # DuckDB divides through DOUBLE: divide roughly, then add the quotient of what is left over.
     guess = f"SELECT *, (worth::DOUBLE / about)::{PRICE} AS guess FROM ({grouped})"
-    mended = f"(guess + ((worth - exact_product(guess, quantity))::DOUBLE / about)::{PRICE})::{PRICE} AS avg_price"
+    mended = f"coalesce(level, (guess + ((worth - exact_product(guess, quantity))::DOUBLE / about)::{PRICE})::{PRICE}) AS avg_price"
     ordered = ", ".join(mended if name == "avg_price" else name for name in columns)  # sides are united by place, not by name
     return f"SELECT {names}, {ordered} FROM ({guess})"

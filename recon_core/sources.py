@@ -25,6 +25,7 @@ from recon_core.expressions import identifier, quoted
 from recon_core.faults import FAULT_BITS, Fault, reason
 from recon_core.file_options import FILE_OPTIONS as FILE_OPTIONS
 from recon_core.model import POSITION_COLUMNS, PRICE_PLACES, Position, Relation
+from recon_core.steps import over
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -106,7 +107,7 @@ def mount(
     raw = tuple(column for column in ("broker", *POSITION_COLUMNS, PROBLEM) if column in types)
     number = SOURCE_ROW if SOURCE_ROW in types else f"row_number() OVER () + {relation.first_row - 1} AS {SOURCE_ROW}"
     texts = ", ".join(f"CAST({column} AS VARCHAR)" for column in raw)
-    body = shape.over(query)
+    body = over(query, shape.steps)
     rows = f"SELECT {number}, {chosen}, CASE WHEN fault & {FAULT_BITS} <> 0 THEN [{texts}] END AS raw FROM ({body})"
     lean = name
     try:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 from recon_core.expressions import quoted
 from recon_core.numbers import is_text, trimmed
+from recon_core.steps import Steps
 
 _DAY = r"\d{4}-\d{2}-\d{2}"
 _CLOCK = r"[T ]\d{2}:\d{2}(:\d{2}(\.\d+)?)?"
@@ -24,7 +24,7 @@ class Timestamp:
 
     value: str
     wrong: str
-    steps: tuple[Mapping[str, str], ...] = ()
+    steps: Steps = ()
 
 
 def timestamp(column: str, type_name: str, timezone: str | None) -> Timestamp:
@@ -38,8 +38,9 @@ def timestamp(column: str, type_name: str, timezone: str | None) -> Timestamp:
         stamp = column if type_name == "TIMESTAMP" else f"CAST({column} AS TIMESTAMP)"
         return _finite(_in_utc(stamp, timezone), column)
     if is_text(type_name):
-        text, value = f"{column}_text", f"{column}_value"
-        steps = ({text: trimmed(column, type_name)}, {value: utc_of_text(text, timezone)})
+        text, trimming = trimmed(column, type_name)
+        value = f"{column}_value"
+        steps = (*trimming, {value: utc_of_text(text, timezone)})
         return Timestamp(value, f"({text} IS NOT NULL AND {value} IS NULL)", steps)
     return Timestamp("CAST(NULL AS TIMESTAMP)", f"({column} IS NOT NULL)")
 

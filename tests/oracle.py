@@ -248,6 +248,8 @@ def _average(rows: Sequence[Position], quantity: Decimal) -> Decimal | None:
     """The price weighted by quantity; unknown where a lot has none, or where lots of both signs make it meaningless."""
     if len({row.quantity > 0 for row in rows}) > 1:
         return None
+    if len({row.avg_price for row in rows}) == 1:
+        return rows[0].avg_price
     worths = [product(row.quantity, row.avg_price) for row in rows]
     known = [worth for worth in worths if worth is not None]
     worth = sum(known, Decimal(0))
