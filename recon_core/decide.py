@@ -72,14 +72,17 @@ def _by_rule(policy: Policy, entry: Halting) -> Reason:
 
 def _by_escalation(policy: Policy, escalation: Escalation, total: Total) -> Reason:
     unknown = total.tripped.get(escalation.name) is None
-    money = "unknown" if total.total_impact is None else f"{total.total_impact:,f}"
+    money = "unknown" if total.total_impact is None else f"{total.total_impact:,.4f}".removesuffix("00")
     words = f"total_impact {money}, missing_count {total.missing_count:,}, break_count {total.break_count:,}"
     where = "" if total.scope == "firm" else f" in {total.name}"
     said = f"{escalation.when} {'cannot be ruled out' if unknown else 'holds'}"
+    count, breaks = total.behind[escalation.name]
     return Reason(
         f"{policy.path}:{escalation.line}: escalation.{escalation.name}.when: {escalation.when}",
         f"{said}{where}: {words}",
         _stopped(policy, total.broker, (total.account,) if total.account else ()),
+        breaks,
+        count,
     )
 
 

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import duckdb
 
 from recon_core.config.policy import Policy, Scope
-from recon_core.expressions import PAIR_COLUMNS, compile_expression, literal, quoted
+from recon_core.expressions import PAIR_COLUMNS, columns_of, compile_expression, literal, quoted
 from recon_core.tuning import condition
 
 WORST_FIRST = """
@@ -37,6 +37,8 @@ class Total:
     unknown_count: int
     counts: Mapping[str, int]
     tripped: Mapping[str, bool | None]
+    behind: Mapping[str, tuple[int, tuple[str, ...]]]
+    """By escalation, how many breaks its predicate speaks of, and the ids of the worst 100."""
 
     @property
     def name(self) -> str:
@@ -133,15 +135,19 @@ def _totals_of(connection: duckdb.DuckDBPyConnection, policy: Policy, scope: Sco
     keys = _SCOPE_KEYS[scope]
     group = f"GROUP BY {keys} ORDER BY {keys}" if keys else ""
     kinds = ", ".join(f"count(*) FILTER (WHERE live AND type = {quoted(name)}) AS count_{name}" for name in policy.rules)
+    here = [entry for entry in policy.escalation if entry.per == scope]
+    behind = "".join(
+        f", count(*) FILTER (WHERE {spoken}) AS n{place}, list(id ORDER BY place) FILTER (WHERE {spoken})[1:100] AS b{place}"
+        for place, spoken in enumerate(_spoken_of(entry.when) for entry in here)
+    )
     summed = f"""
         SELECT {keys + ", " if keys else ""}count(*) FILTER (WHERE live) AS break_count,
             count(*) FILTER (WHERE live AND halts) AS halting_count,
             count(DISTINCT CASE WHEN missing THEN concat_ws(chr(31), broker, account, symbol, leg) END) AS missing_count,
             coalesce(sum(impact) FILTER (WHERE live AND counts), 0)::DECIMAL(38,4) AS known_impact,
-            count(*) FILTER (WHERE live AND counts AND impact IS NULL) AS unknown_count{", " + kinds if kinds else ""}
+            count(*) FILTER (WHERE live AND counts AND impact IS NULL) AS unknown_count{", " + kinds if kinds else ""}{behind}
         FROM breaks {group}"""
     whole = f"SELECT *, CASE WHEN unknown_count = 0 THEN known_impact END AS total_impact FROM ({summed})"
-    here = [entry for entry in policy.escalation if entry.per == scope]
     tripped = "".join(f", TRY({compile_expression(entry.when, {})}) AS t{place}" for place, entry in enumerate(here))
     rows = _rows(connection.execute(f"SELECT *{tripped} FROM ({whole})"))
     return [
@@ -157,9 +163,18 @@ def _totals_of(connection: duckdb.DuckDBPyConnection, policy: Policy, scope: Sco
             unknown_count=row["unknown_count"],
             counts={name: row[f"count_{name}"] for name in policy.rules},
             tripped={entry.name: row[f"t{place}"] for place, entry in enumerate(here)},
+            behind={entry.name: (row[f"n{place}"], tuple(row[f"b{place}"] or ())) for place, entry in enumerate(here)},
         )
         for row in rows
     ]
+
+
+def _spoken_of(when: str) -> str:
+    """SQL condition for the breaks that an escalation's predicate speaks of."""
+    named = columns_of(when)
+    if named <= {"missing_count"}:
+        return "missing"
+    return "live AND counts" if named <= {"missing_count", "total_impact"} else "live"
 
 
 def halting(connection: duckdb.DuckDBPyConnection, scope: Scope) -> list[Halting]:

@@ -33,7 +33,8 @@ def timestamp(column: str, type_name: str, timezone: str | None) -> Timestamp:
     A bare date is the start of its day there, else in UTC.
     """
     if type_name == "TIMESTAMP WITH TIME ZONE":
-        return _finite(f"timezone('UTC', {column})", column)
+        # timezone('UTC', ...) says the same at several times the cost
+        return _finite(f"CASE WHEN isfinite({column}) THEN make_timestamp(epoch_us({column})) END", column)
     if type_name == "DATE" or (type_name in _NAIVE_TYPES and timezone):
         stamp = column if type_name == "TIMESTAMP" else f"CAST({column} AS TIMESTAMP)"
         return _finite(_in_utc(stamp, timezone), column)

@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
-from oracle import Finding, Inputs, Opinion, Sum
+from oracle import Opinion, Sum
+from oracle_pairs import Inputs
+from oracle_rules import Finding
 
 from recon_core.brokers import Broker
 from recon_core.collect import Answer

@@ -11,8 +11,9 @@ from functools import cache
 from typing import Any
 
 from hypothesis import strategies as st
-from oracle import MEASURE, Inputs
 from oracle_kernel import runbook
+from oracle_pairs import Inputs
+from oracle_rules import MEASURE
 
 from recon_core.config.policy import ActiveRule, Escalation, Halt, Match, Override, Policy, Suppression, Tuning
 from recon_core.config.settings import BrokerSettings
@@ -172,7 +173,7 @@ def inputs(draw: st.DrawFn, brokers: Sequence[str]) -> Inputs:
         now=NOW,
         fx=draw(st.sampled_from(RATES)),
         book_lots=book_lots,
-        typed=draw(HALF),
+        typed=draw(often(True, False, times=3)),
     )
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import duckdb
 import pytest
+from deployment import Deployment, book_row
 from statement_samples import adapter, csv, faults, feed_of, mounted, rows
 
 from recon_core.errors import MalformedError, NotReadyError
@@ -210,6 +211,11 @@ def test_as_of_from_the_option(tmp_path: Path) -> None:
         feed_of(tmp_path, csv(), as_of="noon")
 
 
+def test_a_time_zone_that_is_none_is_named(tmp_path: Path) -> None:
+    with pytest.raises(MalformedError, match="timezone: 'Mars/Base' is no IANA time zone"):
+        feed_of(tmp_path, csv(), as_of="2026-11-20T21:00:00", timezone="Mars/Base")
+
+
 def test_as_of_from_a_column_is_one_time(tmp_path: Path) -> None:
     header = "symbol,quantity,Date"
     feed = feed_of(tmp_path, csv("A,1,11/20/2026", "B,1,11/20/2026", header=header), as_of={"column": "Date", "format": "%m/%d/%Y"})
@@ -337,3 +343,30 @@ def test_a_torn_parquet_file_is_refused(tmp_path: Path) -> None:
     content = parquet(tmp_path, "SELECT 'A' AS symbol, 1 AS quantity")
     with pytest.raises(MalformedError, match="is no Parquet file that can be read"):
         feed_of(tmp_path, content[:-20], name="statement.parquet")
+
+
+def test_options_written_in_recon_yaml_reach_the_adapter(tmp_path: Path) -> None:
+    deployment = Deployment(tmp_path)
+    deployment.book([book_row("AAPL", "10"), book_row("TSLA", "-1234.5")])
+    (tmp_path / "pos-20261120.csv").write_text(
+        "Account 843 as of 11/20/2026 04:00 PM\nTicker;Held;Side\nAAPL;10;L\nTSLA;1.234,5;S\nCASH;5;L\nRows: 2\n"
+    )
+    deployment.config(options="""
+path: "pos-{date:%Y%m%d}.csv"
+as_of: {line: "as of (.*)", format: "%m/%d/%Y %I:%M %p"}
+timezone: America/New_York
+preamble: Ticker
+footer: [Rows]
+row_count: {footer: "Rows: ([0-9]+)"}
+require_footer: true
+delimiter: ";"
+decimal: ","
+thousands: "."
+skip_rows: {Ticker: CASH}
+sign: {column: Side, long: [L], short: [S]}
+columns: {symbol: Ticker, quantity: Held}
+defaults: {account: MAIN, currency: USD}
+""".strip())
+    report = deployment.report()
+    assert report["verdict"] == "clean"
+    assert report["feeds"][0]["as_of"].startswith("2026-11-20T21:00:00")

@@ -137,7 +137,10 @@ class Statement(Broker):
     @property
     def _zone(self) -> ZoneInfo | None:
         name = self.settings.get("timezone")
-        return ZoneInfo(name) if name else None
+        try:
+            return ZoneInfo(name) if name else None
+        except (ValueError, KeyError, OSError):
+            raise MalformedError(f"timezone: {name!r} is no IANA time zone such as America/New_York") from None
 
     def _as_of(self, source: SourceFile) -> tuple[datetime | None, bool, tuple[str, ...]]:
         """The time that the positions are of, whether only its day is known, and what to remark on it."""
