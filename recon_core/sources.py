@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import Any, NoReturn
 
 import duckdb
 
@@ -27,8 +27,7 @@ from recon_core.file_options import FILE_OPTIONS as FILE_OPTIONS
 from recon_core.model import POSITION_COLUMNS, PRICE_PLACES, Position, Relation
 from recon_core.steps import over
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+Columns = Sequence[Sequence[str | None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,8 +153,8 @@ def mount_positions(connection: duckdb.DuckDBPyConnection, name: str, positions:
         connection.execute(f"DROP TABLE {identifier(given)}")
 
 
-def load_texts(connection: duckdb.DuckDBPyConnection, name: str, columns: Sequence[str], chunks: Any) -> int:
-    """Make the temporary table ``name`` of text columns, and ``source_row`` counted from 1, of chunks of columns; how many rows."""
+def load_texts(connection: duckdb.DuckDBPyConnection, name: str, columns: Sequence[str], chunks: Iterable[Columns]) -> None:
+    """Make the temporary table ``name`` of text columns, and ``source_row`` counted from 1; a chunk is a list for each column."""
     table = identifier(name)
     shape = ", ".join(f"{identifier(column)} VARCHAR" for column in columns)
     connection.execute(f"CREATE OR REPLACE TEMP TABLE {table} ({SOURCE_ROW} BIGINT, {shape})")
@@ -166,7 +165,6 @@ def load_texts(connection: duckdb.DuckDBPyConnection, name: str, columns: Sequen
         size = len(chunk[0]) if chunk else 0
         connection.execute(f"INSERT INTO {table} SELECT unnest(range({count + 1}, {count + size + 1})), {unnested}", list(chunk))
         count += size
-    return count
 
 
 def duplicate_rows(connection: duckdb.DuckDBPyConnection, mounted: Mounted, *, book: bool, limit: int = 20) -> list[str]:

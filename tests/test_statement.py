@@ -351,22 +351,24 @@ def test_options_written_in_recon_yaml_reach_the_adapter(tmp_path: Path) -> None
     (tmp_path / "pos-20261120.csv").write_text(
         "Account 843 as of 11/20/2026 04:00 PM\nTicker;Held;Side\nAAPL;10;L\nTSLA;1.234,5;S\nCASH;5;L\nRows: 2\n"
     )
-    deployment.config(options="""
-path: "pos-{date:%Y%m%d}.csv"
-as_of: {line: "as of (.*)", format: "%m/%d/%Y %I:%M %p"}
-timezone: America/New_York
-preamble: Ticker
-footer: [Rows]
-row_count: {footer: "Rows: ([0-9]+)"}
-require_footer: true
-delimiter: ";"
-decimal: ","
-thousands: "."
-skip_rows: {Ticker: CASH}
-sign: {column: Side, long: [L], short: [S]}
-columns: {symbol: Ticker, quantity: Held}
-defaults: {account: MAIN, currency: USD}
-""".strip())
+    options = """
+      path: "pos-{date:%Y%m%d}.csv"
+      as_of: {line: "as of (.*)", format: "%m/%d/%Y %I:%M %p"}
+      timezone: America/New_York
+      preamble: Ticker
+      footer: [Rows]
+      row_count: {footer: "Rows: ([0-9]+)"}
+      require_footer: true
+      delimiter: ";"
+      decimal: ","
+      thousands: "."
+      skip_rows: {Ticker: CASH}
+      sign: {column: Side, long: [L], short: [S]}
+      columns: {symbol: Ticker, quantity: Held}
+      defaults: {account: MAIN, currency: USD}
+"""
+    brokers = "brokers:\n  prime:\n    adapter: statement\n    options:"
+    deployment.write("recon.yaml", f"version: 1\nbook: {{file: book.csv}}\n{brokers}{options}")
     report = deployment.report()
     assert report["verdict"] == "clean"
     assert report["feeds"][0]["as_of"].startswith("2026-11-20T21:00:00")
