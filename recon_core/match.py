@@ -11,8 +11,17 @@ from dataclasses import dataclass
 import duckdb
 
 from recon_core.config.policy import ActiveRule, Policy
-from recon_core.expressions import MONEY, PAIR_COLUMNS, columns_of, compile_expression, compile_select, identifier
-from recon_core.pairs import Comparison, derived, joined, raw_columns
+from recon_core.expressions import (
+    KEY_COLUMNS,
+    MONEY,
+    PAIR_COLUMNS,
+    cannot_fail,
+    columns_of,
+    compile_expression,
+    compile_select,
+    identifier,
+)
+from recon_core.pairs import Comparison, derived, joined, keys, raw_columns
 from recon_core.tuning import Tuned, tuned
 
 BITS = 30
@@ -51,10 +60,10 @@ def scan(connection: duckdb.DuckDBPyConnection, comparison: Comparison, policy: 
     counts = [
         f"count(*) FILTER (WHERE m{place // BITS} & {1 << (place % BITS + BITS)} <> 0) AS u{place}"
         for place, rule in enumerate(rules)
-        if predicate(rule)
+        if may_be_undetermined(rule, proven=not comparison.unproven)
     ]
     raw = raw_columns(comparison)
-    pairs = f"SELECT *, {', '.join(masks)} FROM ({derived(comparison, joined(comparison))})"
+    pairs = f"SELECT *, {', '.join(masks)} FROM ({derived(comparison, joined(comparison), as_carried=True)})"
     kept = ", ".join([*raw, *(f"m{number}" for number in range(len(masks)))])
     unproven = "count(*) FILTER (WHERE at_broker IS NULL)" if comparison.unproven else "0"
     connection.execute(
@@ -80,6 +89,11 @@ def scan(connection: duckdb.DuckDBPyConnection, comparison: Comparison, policy: 
 def predicate(rule: ActiveRule) -> str:
     """What the first pass asks of each pair for a rule: its ``when``, or what narrows its ``select``."""
     return rule.when or rule.among
+
+
+def may_be_undetermined(rule: ActiveRule, *, proven: bool) -> bool:
+    """Whether a rule's predicate can be NULL: not where it asks only which side holds the position, and both are proven."""
+    return bool(rule.when) and not (proven and columns_of(rule.when) <= {"in_book", "at_broker"})
 
 
 def find(connection: duckdb.DuckDBPyConnection, comparison: Comparison, policy: Policy) -> None:
@@ -124,12 +138,12 @@ def _selected(
     own = [row[0] for row in connection.execute(f"DESCRIBE {kept}").fetchall()]
     extra = ", ".join(f"s.{identifier(name)}" for name in own if name not in PAIR_COLUMNS)
     related = "" if "related" in own else ", NULL AS related"
-    keys = " AND ".join(f"p.{key} = s.{key}" for key in ("broker", "account", "symbol", "leg"))
+    same = " AND ".join(f"p.{key} = s.{key}" for key in KEY_COLUMNS)
     source = "hit_pairs" if rule.among else "pairs"
     if not rule.among:  # the view of all pairs is replaced by the next rule's
-        connection.execute(f"CREATE OR REPLACE TEMP TABLE named_{place} AS SELECT p.* FROM pairs p SEMI JOIN {kept} s ON {keys}")
+        connection.execute(f"CREATE OR REPLACE TEMP TABLE named_{place} AS SELECT p.* FROM pairs p SEMI JOIN {kept} s ON {same}")
         source = f"named_{place}"
-    return f"SELECT p.*{', ' + extra if extra else ''}{related} FROM {source} p JOIN {kept} s ON {keys}"
+    return f"SELECT p.*{', ' + extra if extra else ''}{related} FROM {source} p JOIN {kept} s ON {same}"
 
 
 _VALUED = """CASE
@@ -186,10 +200,13 @@ def _masks(rules: Sequence[ActiveRule], tunings: Mapping[str, Tuned], *, proven:
             continue
         bit = 1 << place % BITS
         compiled = compile_expression(predicate(rule), tunings[rule.type].literals)
+        if not cannot_fail(predicate(rule), PAIR_COLUMNS, rule.params):
+            compiled = f"TRY({compiled})"
         unknown = f"{bit << BITS}" if proven else f"CASE WHEN at_broker IS NULL THEN 0 ELSE {bit << BITS} END"
-        if not rule.when:
-            unknown = "0"
-        masks[place // BITS].append(f"CASE TRY({compiled}) WHEN true THEN {bit} WHEN false THEN 0 ELSE {unknown} END")
+        if not may_be_undetermined(rule, proven=proven):
+            masks[place // BITS].append(f"CASE WHEN {compiled} THEN {bit} ELSE 0 END")
+        else:
+            masks[place // BITS].append(f"CASE {compiled} WHEN true THEN {bit} WHEN false THEN 0 ELSE {unknown} END")
     return [f"CAST({' | '.join(parts) or '0'} AS BIGINT) AS m{number}" for number, parts in enumerate(masks)]
 
 
@@ -222,11 +239,11 @@ def _repeated(
     only_book, only_broker = pairs - at_broker, pairs - in_book
     if rows is not None and (rows[0] - only_book != matched or rows[1] - only_broker != matched):
         return True
-    keys = ", ".join(name for name in raw_columns(comparison) if not name.startswith(("b_", "f_")))
+    by_key = ", ".join(f"coalesce(b_{key}, f_{key})" for key in keys(comparison))
     seen = ["hits"]
     if unproven:  # pairs that are no hits; the price of a second join, where a feed has failed
         seen.append(f"({joined(comparison)}) WHERE f_quantity IS NULL")
     found = [
-        connection.execute(f"SELECT 1 FROM {rows_of} GROUP BY {keys} HAVING count(*) > 1 LIMIT 1").fetchone() for rows_of in seen
+        connection.execute(f"SELECT 1 FROM {rows_of} GROUP BY {by_key} HAVING count(*) > 1 LIMIT 1").fetchone() for rows_of in seen
     ]
     return any(found)

@@ -1,12 +1,13 @@
 """A second opinion on what the engine finds: the same rules in slow, plain Python over Decimal, one position at a time.
 
 It shares no SQL and no expression with the engine; what it takes from ``recon_core`` are the values that go in (positions,
-feeds, the policy). Money and limits follow the documented arithmetic: every product is cut at 18 decimals and unknown from
-10^20, an impact is rounded half up to 4 decimals, unknown exceeds every limit, three-valued logic decides the rest.
+feeds, the policy). Money and limits follow the documented arithmetic: every product is cut at 18 decimals and unknown where it
+grows too large, an impact is rounded half up to 4 decimals, unknown exceeds every limit, three-valued logic decides the rest.
 """
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -134,7 +135,8 @@ def _decide(
                 require |= {escalation.require} if escalation.require else set()
                 if escalation.then == "halt":
                     entry = f"escalation.{escalation.name}.when: {escalation.when}"
-                    found.append((f"{policy.path}:{escalation.line}: {entry}", _stopped(policy, scope), 0))
+                    behind = _behind(escalation, [finding for finding in findings if finding.key[: len(scope)] == scope])
+                    found.append((f"{policy.path}:{escalation.line}: {entry}", _stopped(policy, scope), behind))
     for settings, feed in inputs.feeds:
         accounts = [] if unused(feed) or not whole(feed) else unproven_accounts(inputs, settings, feed)
         if whole(feed) and not accounts:
@@ -166,6 +168,17 @@ def _tripped(escalation: Escalation, total: Sum) -> bool:
         **{f"count_{name}": count for name, count in total.counts.items()},
     }
     return holds(escalation.when, values) is not False
+
+
+def _behind(escalation: Escalation, findings: Iterable[Finding]) -> int:
+    """How many breaks the predicate speaks of: the missing ones, those that count, or all that are not silenced."""
+    live = [finding for finding in findings if finding.live]
+    named = set(re.findall(r"[a-z_A-Z]+(?= [<>])", escalation.when))
+    if named == {"missing_count"}:
+        return sum(finding.counts and finding.one_sided for finding in live)
+    if named <= {"missing_count", "total_impact"}:
+        return sum(finding.counts for finding in live)
+    return len(live)
 
 
 def _on_incomplete(policy: Policy, broker: str, accounts: Sequence[str]) -> tuple[str, int]:

@@ -70,8 +70,8 @@ class Pair:
 
 
 def product(a: Decimal | None, b: Decimal | None) -> Decimal | None:
-    """The product, cut at 18 decimals; None where a factor is unknown or the result is 10^20 or more."""
-    if a is None or b is None:
+    """The product, cut at 18 decimals; None where a factor is unknown or 10^19 or more, or the result is 10^20 or more."""
+    if a is None or b is None or max(abs(a), abs(b)) >= 10**19:
         return None
     exact = (a * b).quantize(Decimal("1e-18"), ROUND_DOWN)
     return exact if abs(exact) < 10**20 else None
