@@ -72,7 +72,8 @@ def generate(rows: int) -> None:
     accounts = max(rows // 10_000, 1)
     connection.execute(
         f"""COPY (
-            SELECT 'prime' AS broker, 'ACC' || lpad((i % {accounts})::VARCHAR, 6, '0') AS account, 'SYM' || (i // {accounts}) AS symbol,
+            SELECT 'prime' AS broker, 'ACC' || lpad((i % {accounts})::VARCHAR, 6, '0') AS account,
+                'SYM' || (i // {accounts}) AS symbol,
                 (CASE WHEN i % 10 = 0 THEN -{lot} ELSE {lot} END)::DECIMAL(18,6) AS quantity,
                 ((hash(i * 7) % 100000) / 100.0 + 0.01)::DECIMAL(18,6) AS avg_price, 'USD' AS currency,
                 TIMESTAMPTZ '2026-11-20 20:00:00Z' AS updated_at

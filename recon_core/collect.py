@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
+import threading
+import time
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from recon_core.brokers import Broker
 from recon_core.config.settings import BrokerSettings
 from recon_core.errors import BrokerError, IncompleteError, NotReadyError
-from recon_core.model import Ask, Feed, FeedStatus, Position
+from recon_core.model import Ask, Feed, FeedStatus
+
+DEADLINE_SECONDS = 300.0
+"""How long all brokers together may take; one that has not answered by then is FAILED, and the others are judged."""
 
 
 class Answer(NamedTuple):
@@ -37,59 +42,62 @@ def collect(
     ``as_of`` is the time that a person asked for, None: now. ``secret`` turns a reference (``env:NAME``, ``file:PATH``) into
     its value.
     """
-    chosen = list(brokers)
-    feeds: dict[str, Feed] = {}
-    waiting: dict[str, Awaitable[Feed]] = {}
-    for settings in chosen:
-        progress(f"asking {settings.alias}")
-        answer = _ask(settings, adapters[settings.adapter], as_of, folder, clock, secret)
-        if inspect.isawaitable(answer):
-            waiting[settings.alias] = answer
-        else:
-            feeds[settings.alias] = answer
-    if waiting:
-        feeds |= _gather(waiting)
-    return [Answer(settings, adapters[settings.adapter], feeds[settings.alias]) for settings in chosen]
+    asked = [(settings, _Asking(settings, adapters[settings.adapter], as_of, folder, clock, secret)) for settings in brokers]
+    progress(f"asking {', '.join(settings.alias for settings, _ in asked)}")
+    for _, asking in asked:
+        asking.start()
+    until = time.monotonic() + DEADLINE_SECONDS
+    return [Answer(settings, adapters[settings.adapter], asking.feed(until)) for settings, asking in asked]
 
 
-def _ask(
-    settings: BrokerSettings,
-    adapter: type[Broker],
-    as_of: datetime | None,
-    folder: Path,
-    clock: Callable[[], datetime],
-    secret: Callable[[str], str],
-) -> Feed | Awaitable[Feed]:
-    try:
+class _Asking(threading.Thread):
+    """One broker being asked, in a thread of its own: what it raises, or that it never ends, harms no other."""
+
+    def __init__(
+        self,
+        settings: BrokerSettings,
+        adapter: type[Broker],
+        as_of: datetime | None,
+        folder: Path,
+        clock: Callable[[], datetime],
+        secret: Callable[[str], str],
+    ) -> None:
+        super().__init__(name=f"broker {settings.alias}", daemon=True)
+        self._settings, self._adapter, self._as_of = settings, adapter, as_of
+        self._folder, self._clock, self._secret = folder, clock, secret
+        self._feed: Feed | None = None
+
+    def feed(self, until: float) -> Feed:
+        """The answer, waited for until ``until`` (monotonic seconds)."""
+        self.join(max(until - time.monotonic(), 0))
+        return self._feed or Feed.unavailable(FeedStatus.FAILED, f"no answer within {DEADLINE_SECONDS:g} seconds")
+
+    def run(self) -> None:
+        try:
+            self._feed = _checked(self._positions())
+        except BaseException as error:  # whatever an adapter does, sys.exit included, is its own feed's failure
+            self._feed = _unavailable(error)
+
+    def _positions(self) -> object:
+        settings, adapter = self._settings, self._adapter
         broker = adapter(
             settings.alias,
             settings={name: spec.get("default") for name, spec in adapter.options.items()} | dict(settings.options),
-            secret=lambda name: secret(settings.secrets[name]),
-            folder=folder,
-            clock=clock,
+            secret=lambda name: self._secret(settings.secrets[name]),
+            folder=self._folder,
+            clock=self._clock,
         )
-        answer = broker.positions(Ask(as_of, _asked_accounts(settings)))
-    except Exception as error:  # whatever an adapter does is its own feed's failure
-        return _unavailable(error)
-    return _guarded(answer) if inspect.isawaitable(answer) else _checked(answer)
+        answer = broker.positions(Ask(self._as_of, _asked_accounts(settings)))
+        return _awaited(answer) if inspect.isawaitable(answer) else answer
 
 
-async def _guarded(answer: Awaitable[Feed]) -> Feed:
-    try:
-        return _checked(await answer)
-    except Exception as error:  # as above
-        return _unavailable(error)
-
-
-def _gather(waiting: Mapping[str, Awaitable[Feed]]) -> dict[str, Feed]:
+def _awaited(answer: Awaitable[Feed]) -> Feed:
     import asyncio
 
-    async def all_of_them() -> dict[str, Feed]:
-        found = await asyncio.gather(*waiting.values())
-        return dict(zip(waiting, found, strict=True))
+    async def of_it() -> Feed:
+        return await answer
 
-    work: Coroutine[Any, Any, dict[str, Feed]] = all_of_them()
-    return asyncio.run(work)
+    return asyncio.run(of_it())
 
 
 def _asked_accounts(settings: BrokerSettings) -> tuple[str, ...]:
@@ -99,20 +107,13 @@ def _asked_accounts(settings: BrokerSettings) -> tuple[str, ...]:
 
 
 def _checked(answer: object) -> Feed:
-    """What an adapter returned, its time in UTC; a FAILED feed where it is no feed of positions."""
+    """What an adapter returned, its time in UTC; a FAILED feed where it is none."""
     if not isinstance(answer, Feed):
         return Feed.unavailable(FeedStatus.FAILED, f"the adapter returned {type(answer).__name__}, not a Feed")
-    strange = next((type(entry).__name__ for entry in answer.positions if not isinstance(entry, Position)), None)
-    if strange:
-        return Feed.unavailable(FeedStatus.FAILED, f"the adapter returned {strange} among its positions, not Position")
-    if answer.as_of is None:
-        return answer
-    if answer.as_of.tzinfo is None:
-        return Feed.unavailable(FeedStatus.FAILED, f"the adapter's as_of {answer.as_of} has no time zone")
-    return answer.but(as_of=answer.as_of.astimezone(UTC))
+    return answer if answer.as_of is None else answer.but(as_of=answer.as_of.astimezone(UTC))
 
 
-def _unavailable(error: Exception) -> Feed:
+def _unavailable(error: BaseException) -> Feed:
     if isinstance(error, NotReadyError):
         return Feed.unavailable(FeedStatus.NOT_READY, str(error))
     if isinstance(error, IncompleteError):

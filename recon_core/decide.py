@@ -28,16 +28,16 @@ def decide(policy: Policy, halting: Iterable[Halting], totals: Sequence[Total], 
     """
     reasons = [_by_rule(policy, entry) for entry in halting]
     require: list[str] = []
+    warnings: list[Reason] = []
     for escalation in policy.escalation:
         for total in totals:
             if total.scope != escalation.per or total.tripped.get(escalation.name) is False:
                 continue
             if escalation.require:
                 require.append(escalation.require)
-            if escalation.then == "halt":
-                reasons.append(_by_escalation(policy, escalation, total))
+            (reasons if escalation.then == "halt" else warnings).append(_by_escalation(policy, escalation, total))
     reasons += [reason for doubt in doubts if (reason := _by_doubt(policy, doubt))]
-    return Decision(halt=bool(reasons), reasons=tuple(reasons), require=tuple(dict.fromkeys(require)))
+    return Decision(halt=bool(reasons), reasons=tuple(reasons), require=tuple(dict.fromkeys(require)), warnings=tuple(warnings))
 
 
 def on_incomplete(policy: Policy, doubt: Doubt) -> tuple[str, int]:
@@ -91,7 +91,7 @@ def _by_doubt(policy: Policy, doubt: Doubt) -> Reason | None:
     if what == "warn":
         return None
     return Reason(
-        f"{policy.path}:{line}: on_incomplete: halt",
+        f"{policy.path}: on_incomplete: halt (default)" if line == 1 else f"{policy.path}:{line}: on_incomplete: halt",
         f"feed {doubt.broker} is {doubt.status}: {doubt.reason}",
         _stopped(policy, doubt.broker, doubt.accounts),
     )

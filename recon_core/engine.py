@@ -39,6 +39,8 @@ def connect() -> Iterator[duckdb.DuckDBPyConnection]:
             raise EngineError(f"out of memory: {_first_line(error)}") from None
         except duckdb.IOException as error:
             raise EngineError(f"disk: {_first_line(error)}") from None
+        except duckdb.Error as error:
+            raise EngineError(f"the database engine gave up, nothing was decided: {_first_line(error)}") from None
         finally:
             connection.close()
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from typing import Any
 
 import duckdb
 
@@ -115,11 +116,13 @@ class Survey:
 def survey(connection: duckdb.DuckDBPyConnection, book: Mounted, brokers: Sequence[str], source: str, now: datetime) -> Survey:
     """One pass over the book's rows. Raises BookError for a row that is no position, or whose broker is not configured."""
     limit = quoted(f"{(now + AHEAD).astimezone(UTC):%Y-%m-%d %H:%M:%S}")
-    rows = connection.execute(
+    rows = _read(
+        connection,
+        source,
         f"SELECT broker, account, count(*), count_if(quantity <> 0), count_if(fault & {FAULT_BITS} <> 0), bit_or(fault)::UBIGINT, "
         f"max(updated_at) FILTER (WHERE updated_at <= TIMESTAMP {limit}) "
-        f"FROM {identifier(book.name)} GROUP BY broker, account ORDER BY broker, account"
-    ).fetchall()
+        f"FROM {identifier(book.name)} GROUP BY broker, account ORDER BY broker, account",
+    )
     if any(row[4] for row in rows):
         raise BookError("\n".join(f"book {source}: {fault}" for fault in book.describe_faults(connection, limit=20)))
     unknown = sorted({str(row[0]) for row in rows if row[0] not in brokers})
@@ -138,6 +141,15 @@ def survey(connection: duckdb.DuckDBPyConnection, book: Mounted, brokers: Sequen
         max(stamps, default=None),
         source_notes([int(row[5] or 0) for row in rows]),
     )
+
+
+def _read(connection: duckdb.DuckDBPyConnection, source: str, query: str) -> list[tuple[Any, ...]]:
+    try:
+        return connection.execute(query).fetchall()
+    except (duckdb.OutOfMemoryException, duckdb.PermissionException):
+        raise
+    except duckdb.Error as error:
+        raise BookError(f"book {source}: cannot be read: {str(error).partition(chr(10))[0]}") from None
 
 
 def run_time(as_of: datetime | None, answers: Sequence[Answer], book_latest: datetime | None, now: datetime) -> datetime:
@@ -191,6 +203,21 @@ def prove(
         if isinstance(error, (duckdb.OutOfMemoryException, duckdb.PermissionException)):
             raise
         return bare.failed(f"cannot be read: {str(error).partition(chr(10))[0]}")
+
+
+def with_coverage_note(connection: duckdb.DuckDBPyConnection, feed: ProvenFeed, book: Mounted) -> ProvenFeed:
+    """The feed, with a note of the book's positions that are of a class which its adapter does not report."""
+    if not feed.covered or feed.everywhere:
+        return feed
+    classes = ", ".join(map(quoted, feed.covered))
+    found = connection.execute(
+        f"SELECT lower(asset_class), count(*) FROM {identifier(book.name)} WHERE broker = {quoted(feed.alias)} AND quantity <> 0 "
+        f"AND lower(asset_class) NOT IN ({classes}) GROUP BY ALL ORDER BY ALL"
+    ).fetchall()
+    if not found:
+        return feed
+    said = ", ".join(f"{count:,} {name}" for name, count in found)
+    return replace(feed, notes=(*feed.notes, f"not judged, of classes that this adapter does not report: {said}"))
 
 
 def unique(connection: duckdb.DuckDBPyConnection, feed: ProvenFeed) -> ProvenFeed:

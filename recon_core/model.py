@@ -65,6 +65,11 @@ class Position:
     raw_symbol: str | None = None
 
     def __post_init__(self) -> None:
+        if not isinstance(self.symbol, str):
+            raise MalformedError(f"position {self.symbol!r}: the symbol is not text")
+        for name in ("account", "asset_class", "currency", "isin", "cusip", "raw_symbol"):
+            if not isinstance(getattr(self, name), str | None):
+                raise MalformedError(f"position {self.symbol!r}: {name} {getattr(self, name)!r} is not text")
         for name in ("quantity", "avg_price", "market_price", "multiplier"):
             value = getattr(self, name)
             if isinstance(value, int) and not isinstance(value, bool):
@@ -104,6 +109,14 @@ class ControlTotal:
     account: str | None = None
     tolerance: Decimal = Decimal(0)
     source: str = ""
+
+    def __post_init__(self) -> None:
+        if self.kind not in ("market_value", "quantity", "rows"):
+            raise MalformedError(f"control total: kind {self.kind!r} is none of market_value, quantity, rows")
+        for name in ("stated", "tolerance"):
+            value = getattr(self, name)
+            if not isinstance(value, Decimal) or not value.is_finite():
+                raise MalformedError(f"control total: {name} {value!r} is not a finite Decimal")
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +159,25 @@ class Feed:
     control_totals: tuple[ControlTotal, ...] = ()
     sha256: str | None = None
     notes: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Refuse with MalformedError what is no feed: an adapter's slip must not be believed."""
+        try:
+            object.__setattr__(self, "status", FeedStatus(self.status))
+        except ValueError:
+            raise MalformedError(f"feed: status {self.status!r} is none of {', '.join(FeedStatus)}") from None
+        if self.basis not in ("trade", "settlement", "unknown"):
+            raise MalformedError(f"feed: basis {self.basis!r} is none of trade, settlement, unknown")
+        entries = {"positions": Position, "control_totals": ControlTotal, "accounts": str, "coverage": str, "notes": str}
+        for name, kind in entries.items():
+            value = getattr(self, name)
+            if isinstance(value, str) or not isinstance(value, Sequence) or not all(isinstance(entry, kind) for entry in value):
+                raise MalformedError(f"feed: {name} is not a sequence of {kind.__name__}")
+            object.__setattr__(self, name, tuple(value))
+        if not isinstance(self.sha256, str | None):
+            raise MalformedError("feed: sha256 is not text")
+        if self.as_of is not None and (not isinstance(self.as_of, datetime) or self.as_of.tzinfo is None):
+            raise MalformedError(f"feed: as_of {self.as_of!r} is not a time with its zone")
 
     @classmethod
     def complete(cls, positions: Iterable[Position], *, as_of: datetime, basis: Basis = "unknown", **more: Any) -> Feed:
@@ -197,8 +229,9 @@ class Reason:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """Whether trading halts, every reason for it, and what the policy requires before it goes on."""
+    """Whether trading halts, every reason for it, what the policy requires before it goes on, and what it only warns of."""
 
     halt: bool
     reasons: tuple[Reason, ...] = ()
     require: tuple[str, ...] = ()
+    warnings: tuple[Reason, ...] = ()

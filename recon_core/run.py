@@ -20,7 +20,7 @@ from recon_core.decide import Doubt, decide
 from recon_core.engine import connect, shut_off
 from recon_core.errors import BookError, ConfigError, EngineError, NoVerdictError
 from recon_core.expressions import quoted
-from recon_core.feeds import ProvenFeed, Survey, prove, run_time, survey, unique
+from recon_core.feeds import ProvenFeed, Survey, prove, run_time, survey, unique, with_coverage_note
 from recon_core.host import Host, load_host
 from recon_core.match import Scan, find, scan
 from recon_core.report import to_html, to_json
@@ -137,6 +137,8 @@ def reconcile(
         )
         for number, answer in enumerate(answers)
     ]
+
+    feeds = [with_coverage_note(connection, feed, book.mounted) for feed in feeds]
 
     progress("matching")
     feeds, scanned = _match(connection, configuration, book, held, feeds, as_of, now)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -65,6 +67,26 @@ class Deployment:
             *more.splitlines(),
         ]
         self.write("recon.yaml", "\n".join(lines) + "\n")
+
+    def write_drop_in(self, kind: str, name: str, body: str) -> None:
+        """Write a broker plugin as a drop-in, and a recon.yaml whose only broker it is; ``body`` defines one class."""
+        folder = self.folder / "drop_ins" / kind
+        folder.mkdir(parents=True)
+        code = textwrap.dedent(body)
+        found = re.search(r"class (\w+)", code)
+        assert found
+        path = folder / f"{name}.py"
+        path.write_text(
+            f'"""A plugin of the tests."""\nfrom recon_core import Broker, Feed, Position, hookimpl\n{code}\n'
+            f"@hookimpl\ndef recon_register_{kind}():\n    return [{found[1]}]\n",
+            encoding="utf-8",
+        )
+        for made in (folder.parent, folder, path):
+            made.chmod(0o755)
+        self.write(
+            "recon.yaml",
+            f"version: 1\nplugins: {{drop_ins: drop_ins}}\nbook: {{file: book.csv}}\nbrokers: {{prime: {{adapter: {name}}}}}\n",
+        )
 
     def policy(self, text: str) -> None:
         """Write policies.yaml; the runbook's policy holds where there is none."""

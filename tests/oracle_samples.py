@@ -26,7 +26,7 @@ RULES = (*MEASURE, "MISSING_AT_BROKER", "MISSING_IN_DB", "STALE_POSITION", "CURR
 
 CLAIMS = (("STALE_POSITION", "QUANTITY_MISMATCH"), ("PRICE_MISMATCH", "MISSING_AT_BROKER"), ("CURRENCY_MISMATCH",))
 
-BROKERS = ("alpha", "beta", "gamma", "delta", "kappa", "sigma")
+BROKERS = ("alpha", "beta", "gamma", "delta", "kappa", "sigma", "theta", "omega", "eta", "zeta")
 ACCOUNTS = ("MAIN", "HEDGE", "PAPER-1")
 SYMBOLS = ("AAPL", "BRK.B", "BTC/USD", "VOD", "ES")
 
@@ -119,7 +119,7 @@ with localcontext(prec=60):
     AMOUNTS = st.sampled_from(tuple(_amounts()))
     AVERAGES = st.sampled_from(tuple(_averages()))
 TOUCHED = st.sampled_from((None, None, *(AS_OF - age for age in AGES)))
-HALF, SELDOM, RARELY = often(False, True, times=1), often(False, True), often(False, True, times=20)
+HALF, SELDOM, RARELY, ONCE = (often(False, True, times=times) for times in (1, 6, 20, 99))
 
 
 def rows(
@@ -200,7 +200,7 @@ def _at_broker(
         theirs += rows(draw, (theirs_of.get(key[0], key[0]), *key[1:]), theirs_said, theirs_held, theirs_paid, lots=lots)
     without = draw(st.sets(st.sampled_from(COLUMNS), max_size=1))
     theirs = [replace(row, **dict.fromkeys(without)) for row in theirs]
-    if theirs and not lots and draw(RARELY):
+    if theirs and not lots and draw(ONCE):
         theirs.append(theirs[0])
     settings = BrokerSettings(alias, "sample", accounts=renamed, legs="net" if net else "keep")
     if draw(SELDOM):

@@ -93,6 +93,19 @@ def test_damaged_history_exits_5_and_is_kept(deployment: Deployment) -> None:
     assert history.read_text(encoding="utf-8") == '{"version": 1, "runs": ['
 
 
+@pytest.mark.parametrize(
+    "runs", ['[{"feeds": 5}]', '[{"feeds": [{"sha256": "x", "status": "COMPLETE"}]}]', '[{"feeds": [5]}]', "5"]
+)
+def test_a_history_of_another_shape_exits_5_and_is_kept(deployment: Deployment, runs: str) -> None:
+    history = deployment.folder / ".state" / "eod_recon_breaks.json"
+    history.parent.mkdir()
+    text = f'{{"version": 1, "runs": {runs}}}'
+    history.write_text(text, encoding="utf-8")
+    done = deployment.run()
+    assert done.returncode == 5, done.stderr
+    assert history.read_text(encoding="utf-8") == text
+
+
 def test_a_state_folder_that_cannot_be_written_exits_5(deployment: Deployment) -> None:
     (deployment.folder / ".state").write_text("a file where a folder is due", encoding="utf-8")
     done = deployment.run()
@@ -346,7 +359,8 @@ def test_suppression_silences_until_it_expires_and_within_its_bound(deployment: 
 
 def test_a_rule_declared_in_the_policy_runs_without_python(deployment: Deployment) -> None:
     default = (Path(__file__).parent.parent / "policies.yaml").read_text(encoding="utf-8")
-    rule = '  TOO_LARGE: {when: "at_broker and abs(broker_quantity) > 40", severity: high, halt: never, detail: "holds {broker_quantity}"}\n'
+    when = "at_broker and abs(broker_quantity) > 40"
+    rule = f'  TOO_LARGE: {{when: "{when}", severity: high, halt: never, detail: "holds {{broker_quantity}}"}}\n'
     deployment.policy(default.replace("rules:\n", "rules:\n" + rule, 1))
     report = deployment.report()
     assert [(entry["type"], entry["symbol"], entry["detail"]) for entry in report["discrepancies"]] == [
@@ -355,7 +369,6 @@ def test_a_rule_declared_in_the_policy_runs_without_python(deployment: Deploymen
     ]
 
 
-@pytest.mark.case("J09")
 def test_a_clean_run_says_zero_for_every_listed_rule(deployment: Deployment) -> None:
     assert set(deployment.report()["counts"].values()) == {0}
 
@@ -375,3 +388,134 @@ def test_a_reader_that_stops_early_does_not_change_the_verdict(deployment: Deplo
     with os.fdopen(writer, "w") as closed:
         code = subprocess.run([str(COMMAND), "run"], cwd=deployment.folder, stdout=closed, check=False, timeout=60).returncode
     assert code == 0
+
+
+@pytest.mark.case("A10")
+def test_an_asset_class_that_the_adapter_does_not_report_is_not_absent(deployment: Deployment) -> None:
+    deployment.write_drop_in(
+        "brokers",
+        "narrow",
+        """
+        class Narrow(Broker):
+            \"\"\"Shares only.\"\"\"
+            name = "narrow"
+            coverage = ("us_equity",)
+
+            def positions(self, ask):
+                return Feed.complete([Position(account="MAIN", symbol="AAPL", quantity=1)], as_of=self.clock())
+        """,
+    )
+    deployment.write(
+        "book.csv",
+        "account,symbol,quantity,asset_class\nMAIN,AAPL,1,stock\nMAIN,OPT,5,option\nMAIN,GONE,5,equity\n",
+    )
+    report = deployment.report()
+    assert [(entry["type"], entry["symbol"]) for entry in report["discrepancies"]] == [("MISSING_AT_BROKER", "GONE")]
+    assert report["pairs"]["unproven"] == 1
+    assert any("option" in note for note in report["feeds"][0]["notes"])
+
+
+@pytest.mark.case("J04")
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        ("raise RuntimeError('boom')", "RuntimeError: boom"),
+        ("raise SystemExit(0)", "SystemExit"),
+        ("return None", "NoneType, not a Feed"),
+        ("return Feed(status='OK')", "status 'OK'"),
+        ("return Feed.complete([1], as_of=self.clock())", "positions is not a sequence of Position"),
+        ("return Feed.complete([Position(symbol=5, quantity=1)], as_of=self.clock())", "the symbol is not text"),
+        ("return Feed.complete([Position(symbol='A', quantity=0.5)], as_of=self.clock())", "not a finite Decimal"),
+        ("return Feed.complete([], as_of=self.clock().replace(tzinfo=None))", "not a time with its zone"),
+        ("return Feed.complete([], as_of=self.clock(), control_totals=('x',))", "control_totals"),
+    ],
+)
+def test_a_broker_plugin_that_misbehaves_is_a_failed_feed_and_never_a_verdict(
+    deployment: Deployment, body: str, reason: str
+) -> None:
+    deployment.write_drop_in(
+        "brokers",
+        "odd",
+        f"""
+        class Odd(Broker):
+            \"\"\"Misbehaves.\"\"\"
+            name = "odd"
+
+            def positions(self, ask):
+                {body}
+        """,
+    )
+    report = deployment.report()
+    assert (report["exit_code"], report["feeds"][0]["status"], report["break_count"]) == (4, "FAILED", 0)
+    assert reason in report["feeds"][0]["reason"]
+
+
+@pytest.mark.case("J04")
+@pytest.mark.parametrize(
+    "how", ["def positions(self, ask):\n                time", "async def positions(self, ask):\n                await asyncio"]
+)
+def test_a_broker_plugin_that_hangs_ends_at_the_deadline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str) -> None:
+    from recon_core import collect
+
+    deployment = Deployment(tmp_path)
+    deployment.write_drop_in(
+        "brokers",
+        "slow",
+        f"""
+        import asyncio, time
+
+        class Slow(Broker):
+            \"\"\"Never answers.\"\"\"
+            name = "slow"
+
+            {how}.sleep(600)
+        """,
+    )
+    monkeypatch.setattr(collect, "DEADLINE_SECONDS", 0.3)
+    with pytest.raises(NoVerdictError, match=r"no answer within 0\.3 seconds"):
+        PositionReconciler(tmp_path / "recon.yaml").reconcile()
+
+
+def test_a_torn_parquet_book_is_one_clear_error(deployment: Deployment) -> None:
+    path = deployment.folder / "book.parquet"
+    duckdb.sql(
+        f"COPY (SELECT 'prime' AS broker, 'MAIN' AS account, 'S' || i AS symbol, i::DECIMAL(18,2) AS quantity "
+        f"FROM range(50000) t(i)) TO '{path}'"
+    )
+    data = bytearray(path.read_bytes())
+    data[2000:40000] = os.urandom(38000)
+    path.write_bytes(data)
+    deployment.write(
+        "recon.yaml", (deployment.folder / "recon.yaml").read_text(encoding="utf-8").replace("book.csv", "book.parquet")
+    )
+    done = deployment.run()
+    assert_nothing_ugly(done)
+    assert done.returncode in (2, 3)
+
+
+@pytest.mark.case("E03")
+def test_lots_and_their_summary_together_are_refused_and_the_summary_can_be_left_out(deployment: Deployment) -> None:
+    lots = [feed_row("AAPL", "60"), feed_row("AAPL", "40"), feed_row("AAPL", "100", account="MAIN TOTAL")]
+    deployment.book([book_row("AAPL", "100")])
+    deployment.feed([*lots[:2], feed_row("AAPL", "100")])
+    assert deployment.report()["feeds"][0]["status"] == "FAILED"
+    deployment.feed(lots)
+    deployment.config(options='lots: true\nskip_rows: {account: "*TOTAL"}')
+    assert deployment.report()["verdict"] == "clean"
+
+
+@pytest.mark.case("E04")
+def test_an_all_account_beside_the_accounts_is_left_out_where_configured(deployment: Deployment) -> None:
+    deployment.feed([*REPORTED, feed_row("AAPL", "100", account="All")])
+    assert types(deployment.report()) == ["MISSING_IN_DB"]
+    deployment.config(options="skip_rows: {account: All}")
+    assert deployment.report()["verdict"] == "clean"
+
+
+def test_an_escalation_that_only_warns_is_said(deployment: Deployment) -> None:
+    default = (Path(__file__).parent.parent / "policies.yaml").read_text(encoding="utf-8")
+    deployment.policy(default.replace("escalation:\n", "escalation:\n  seen: {when: break_count > 0, then: warn}\n"))
+    deployment.feed([*REPORTED[:2], feed_row("TSLA", "-31", "250")])
+    report = deployment.report()
+    assert report["exit_code"] == 10
+    assert any("escalation.seen" in warning for warning in report["warnings"])

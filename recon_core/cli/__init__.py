@@ -63,7 +63,7 @@ class Commands(click.Group):
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="recon-core", prog_name="recon-core")
 def main() -> None:
-    """Compares a firm's positions with what its brokers report, explains the breaks and decides whether trading halts.
+    """Compares a firm's positions with what its brokers report, classifies the breaks and decides whether trading halts.
 
     Exit codes of run: 0 clean, 10 breaks and trading goes on, 2 usage, configuration, policy or plugin error, 3 no verdict,
     4 trading halted, 5 state damaged.

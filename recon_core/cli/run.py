@@ -24,11 +24,11 @@ class Time(click.ParamType[datetime]):
             return value
         try:
             stamp = datetime.fromisoformat(str(value))
-        except ValueError:
+            if stamp.tzinfo is None:
+                self.fail(f"{value!r} has no time zone: write 2026-11-20T21:00:00Z or ...-05:00", param, ctx)
+            return stamp.astimezone(UTC)
+        except (ValueError, OverflowError):
             self.fail(f"{value!r} is not an ISO 8601 time such as 2026-11-20T21:00:00Z", param, ctx)
-        if stamp.tzinfo is None:
-            self.fail(f"{value!r} has no time zone: write 2026-11-20T21:00:00Z or ...-05:00", param, ctx)
-        return stamp.astimezone(UTC)
 
 
 @click.command()

@@ -64,7 +64,11 @@ def build(verdict: Verdict, *, run: Mapping[str, Any], finished_at: datetime) ->
         "discrepancies_truncated": verdict.listed > len(discrepancies),
         "discrepancies_total": verdict.listed,
         "decision": _decision(verdict.decision),
-        "warnings": [*policy.warnings, *verdict.warnings],
+        "warnings": [
+            *policy.warnings,
+            *verdict.warnings,
+            *(f"{reason.policy}: {reason.detail}" for reason in verdict.decision.warnings),
+        ],
         "book": {
             "source": verdict.book_source,
             "rows": verdict.survey.rows,

@@ -39,7 +39,14 @@ def read_history(state_dir: Path) -> dict[str, Any]:
 
 
 def delivered(history: Mapping[str, Any]) -> dict[str, dict[str, date]]:
-    """The files of earlier runs: broker to sha256 to the last day that it was taken for."""
+    """The files of earlier runs: broker to sha256 to the last day that it was taken for. Raises StateError."""
+    try:
+        return _delivered(history)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise StateError(f"{NAME}: damaged ({error!r}); keep a copy of it, then move it away: nothing was recorded") from None
+
+
+def _delivered(history: Mapping[str, Any]) -> dict[str, dict[str, date]]:
     found: dict[str, dict[str, date]] = {}
     for run in history["runs"]:
         for feed in run.get("feeds", []):
