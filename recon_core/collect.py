@@ -114,10 +114,14 @@ def _checked(answer: object) -> Feed:
 
 
 def _unavailable(error: BaseException) -> Feed:
+    try:
+        said = str(error).encode("utf-8", "backslashreplace").decode()
+    except Exception:  # an exception that cannot even be printed
+        said = "(no message)"
     if isinstance(error, NotReadyError):
-        return Feed.unavailable(FeedStatus.NOT_READY, str(error))
+        return Feed.unavailable(FeedStatus.NOT_READY, said)
     if isinstance(error, IncompleteError):
-        return Feed.partial((), reason=str(error))
+        return Feed.partial((), reason=said)
     if isinstance(error, BrokerError):
-        return Feed.unavailable(FeedStatus.FAILED, str(error))
-    return Feed.unavailable(FeedStatus.FAILED, f"the adapter raised {type(error).__name__}: {error}")
+        return Feed.unavailable(FeedStatus.FAILED, said)
+    return Feed.unavailable(FeedStatus.FAILED, f"the adapter raised {type(error).__name__}: {said}")

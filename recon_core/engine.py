@@ -35,6 +35,12 @@ def connect() -> Iterator[duckdb.DuckDBPyConnection]:
             connection.execute("SET TimeZone = 'UTC'; SET enable_progress_bar = false")
             connection.execute(MACROS)
             yield connection
+        except duckdb.InterruptException:
+            raise KeyboardInterrupt from None
+        except RuntimeError as error:
+            if "interrupted" in str(error):  # what DuckDB makes of a signal in the middle of a query
+                raise KeyboardInterrupt from None
+            raise
         except duckdb.OutOfMemoryException as error:
             raise EngineError(f"out of memory: {_first_line(error)}") from None
         except duckdb.IOException as error:

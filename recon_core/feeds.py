@@ -276,7 +276,8 @@ def _judge(
 
     seen = {name or fallback for name in named} | {ours(name) for name in answered.accounts}
     totals = [_check_total(connection, feed, total) for total in answered.control_totals]
-    flat_all = any(entry.ok and not entry.total.stated and entry.total.account is None for entry in totals)
+    held_there = any(int(str(row[2])) for row in rows)
+    flat_all = not held_there and any(entry.ok and not entry.total.stated and entry.total.account is None for entry in totals)
     flat = {ours(entry.total.account) for entry in totals if entry.ok and not entry.total.stated and entry.total.account}
     wanted = set(held) | set(settings.expect_accounts)
     unproven = sorted(wanted - seen - flat) if not flat_all else sorted(set(settings.expect_accounts) - seen - flat)
@@ -347,9 +348,12 @@ def _check_total(connection: duckdb.DuckDBPyConnection, feed: ProvenFeed, total:
     }
     assert feed.mounted is not None  # noqa: S101  # only mounted feeds are judged
     where = f" WHERE account = {quoted(total.account)}" if total.account else ""
-    row = connection.execute(f"SELECT {sums[total.kind]} FROM {identifier(feed.mounted.name)}{where}").fetchone()
-    computed = Decimal(row[0]) if row and row[0] is not None else Decimal(0)
-    return CheckedTotal(total, computed, abs(computed - total.stated) <= total.tolerance)
+    priced = "quantity = 0 OR market_price IS NOT NULL" if total.kind == "market_value" else "true"
+    row = connection.execute(
+        f"SELECT CASE WHEN bool_and({priced}) THEN {sums[total.kind]} END, count(*) FROM {identifier(feed.mounted.name)}{where}"
+    ).fetchone() or (None, 0)
+    computed = Decimal(0) if not row[1] else None if row[0] is None else Decimal(row[0])
+    return CheckedTotal(total, computed, computed is not None and abs(computed - total.stated) <= total.tolerance)
 
 
 def _disagreement(entry: CheckedTotal) -> str:

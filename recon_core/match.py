@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import duckdb
 
 from recon_core.config.policy import ActiveRule, Policy
+from recon_core.errors import PluginError
 from recon_core.expressions import (
     KEY_COLUMNS,
     MONEY,
@@ -54,8 +55,8 @@ def scan(connection: duckdb.DuckDBPyConnection, comparison: Comparison, policy: 
     """
     rules = list(policy.rules.values())
     tunings = {rule.type: tuned(policy, rule) for rule in rules}
-    masks = _masks(rules, tunings, proven=not comparison.unproven)
-    wanted = [f"m{number} & {_wanted(rules, tunings, number)} <> 0" for number in range(len(masks))]
+    columns = -(-max(len(rules), 1) // BITS)
+    wanted = [f"m{number} & {_wanted(rules, tunings, number)} <> 0" for number in range(columns)]
     wanted.append("(in_book <> at_broker)")
     counts = [
         f"count(*) FILTER (WHERE m{place // BITS} & {1 << (place % BITS + BITS)} <> 0) AS u{place}"
@@ -63,16 +64,23 @@ def scan(connection: duckdb.DuckDBPyConnection, comparison: Comparison, policy: 
         if may_be_undetermined(rule, proven=not comparison.unproven)
     ]
     raw = raw_columns(comparison)
-    pairs = f"SELECT *, {', '.join(masks)} FROM ({derived(comparison, joined(comparison), as_carried=True)})"
-    kept = ", ".join([*raw, *(f"m{number}" for number in range(len(masks)))])
+    kept = ", ".join([*raw, *(f"m{number}" for number in range(columns))])
     unproven = "count(*) FILTER (WHERE at_broker IS NULL)" if comparison.unproven else "0"
-    connection.execute(
-        f"""CREATE OR REPLACE TEMP TABLE scanned AS
-            SELECT count(*) AS pairs, count(b_quantity) AS in_book, count(f_quantity) AS at_broker,
-                {unproven} AS unproven, {"".join(f"{count}, " for count in counts)}
-                list(struct_pack({_packed(kept)})) FILTER (WHERE {" OR ".join(wanted)}) AS hits
-            FROM ({pairs})"""
-    )
+    for as_carried in (True, False):
+        masks = _masks(rules, tunings, proven=not comparison.unproven, guarded=not as_carried)
+        pairs = f"SELECT *, {', '.join(masks)} FROM ({derived(comparison, joined(comparison), as_carried=as_carried)})"
+        try:
+            connection.execute(
+                f"""CREATE OR REPLACE TEMP TABLE scanned AS
+                    SELECT count(*) AS pairs, count(b_quantity) AS in_book, count(f_quantity) AS at_broker,
+                        {unproven} AS unproven, {"".join(f"{count}, " for count in counts)}
+                        list(struct_pack({_packed(kept)})) FILTER (WHERE {" OR ".join(wanted)}) AS hits
+                    FROM ({pairs})"""
+            )
+            break
+        except (duckdb.DataError, duckdb.InvalidInputException):
+            if not as_carried:  # in the widest types, what fails is a value of its own, and guarded
+                raise
     connection.execute("CREATE OR REPLACE TEMP TABLE hits AS SELECT unnest(hits, max_depth := 2) FROM scanned")
     connection.execute("CREATE OR REPLACE TEMP TABLE counted AS SELECT * EXCLUDE (hits) FROM scanned")
     connection.execute("DROP TABLE scanned")
@@ -133,9 +141,25 @@ def _selected(
         connection.execute(
             f"CREATE OR REPLACE TEMP VIEW pairs AS SELECT {columns} FROM ({derived(comparison, joined(comparison))})"
         )
-    kept = f"selected_{place}"
-    connection.execute(f"CREATE OR REPLACE TEMP TABLE {kept} AS {compile_select(rule.select, tuning.literals)}")
+    kept, keys_of = f"selected_{place}", ", ".join(KEY_COLUMNS)
+    try:
+        connection.execute(f"CREATE OR REPLACE TEMP TABLE {kept} AS {compile_select(rule.select, tuning.literals)}")
+        counts = f"SELECT count(*), count(DISTINCT ({keys_of})) FROM {kept}"
+        count, distinct = connection.execute(counts).fetchone() or (0, 0)
+        named = f"SELECT count(*) FROM (SELECT DISTINCT {keys_of} FROM {kept}) s SEMI JOIN pairs p USING ({keys_of})"
+        (found,) = connection.execute(named).fetchone() or (0,)
+    except duckdb.OutOfMemoryException:
+        raise
+    except duckdb.Error as error:
+        raise PluginError(f"rule {rule.type}: its select fails: {str(error).partition(chr(10))[0]}") from None
+    if found != distinct:
+        raise PluginError(f"rule {rule.type}: its select returns {distinct - found} keys of no pair that it saw")
+    if count != distinct:
+        raise PluginError(f"rule {rule.type}: its select returns {count} rows for {distinct} pairs; one row a pair is due")
     own = [row[0] for row in connection.execute(f"DESCRIBE {kept}").fetchall()]
+    taken = sorted(set(own) & (set(_BREAK_SHAPE) - set(PAIR_COLUMNS) - {"related"}))
+    if taken:
+        raise PluginError(f"rule {rule.type}: its select returns {', '.join(taken)}, which the engine sets")
     extra = ", ".join(f"s.{identifier(name)}" for name in own if name not in PAIR_COLUMNS)
     related = "" if "related" in own else ", NULL AS related"
     same = " AND ".join(f"p.{key} = s.{key}" for key in KEY_COLUMNS)
@@ -189,10 +213,11 @@ def _breaks(place: int, rule: ActiveRule, tuning: Tuned, pairs: str, *, undeterm
               FROM (SELECT *, {kind} AS type FROM ({pairs})))"""
 
 
-def _masks(rules: Sequence[ActiveRule], tunings: Mapping[str, Tuned], *, proven: bool) -> list[str]:
+def _masks(rules: Sequence[ActiveRule], tunings: Mapping[str, Tuned], *, proven: bool, guarded: bool) -> list[str]:
     """SQL of the mask columns: per rule a bit where its predicate is true, and one where it cannot be judged.
 
-    Where the broker's side is unproven nothing is called undetermined: the feed's own status says it once.
+    Where the broker's side is unproven nothing is called undetermined: the feed's own status says it once. ``guarded`` judges
+    each pair whose arithmetic gives out by itself; else the query fails as a whole, so that it can be asked in wider types.
     """
     masks: list[list[str]] = [[] for _ in range(-(-max(len(rules), 1) // BITS))]
     for place, rule in enumerate(rules):
@@ -200,9 +225,12 @@ def _masks(rules: Sequence[ActiveRule], tunings: Mapping[str, Tuned], *, proven:
             continue
         bit = 1 << place % BITS
         compiled = compile_expression(predicate(rule), tunings[rule.type].literals)
-        if not cannot_fail(predicate(rule), PAIR_COLUMNS, rule.params):
-            compiled = f"TRY({compiled})"
         unknown = f"{bit << BITS}" if proven else f"CASE WHEN at_broker IS NULL THEN 0 ELSE {bit << BITS} END"
+        if guarded and not cannot_fail(predicate(rule), PAIR_COLUMNS, rule.params):
+            compiled = f"TRY({compiled})"
+            # Nothing unknown and yet no answer: the arithmetic gave out, which is doubt, and no want of a value.
+            given = " AND ".join(f"{name} IS NOT NULL" for name in sorted(columns_of(predicate(rule)))) or "true"
+            unknown = f"CASE WHEN {given} THEN {bit} ELSE {unknown} END"
         if not may_be_undetermined(rule, proven=proven):
             masks[place // BITS].append(f"CASE WHEN {compiled} THEN {bit} ELSE 0 END")
         else:

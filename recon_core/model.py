@@ -82,6 +82,8 @@ class Position:
             stamp = getattr(self, name)
             if stamp is not None and stamp.tzinfo is None:
                 raise MalformedError(f"position {self.symbol!r}: {name} {stamp} has no time zone")
+            if stamp is not None and not 1 < stamp.year < 9999:
+                raise MalformedError(f"position {self.symbol!r}: {name} {stamp} is no time of this world")
         if self.leg not in LEGS:
             raise MalformedError(f"position {self.symbol!r}: leg {self.leg!r} is none of {', '.join(LEGS)}")
 

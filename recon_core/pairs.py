@@ -96,7 +96,8 @@ def derived(comparison: Comparison, relation: str, *, as_carried: bool = False) 
     """SQL that turns ``relation`` (what ``joined`` returns, or rows of it) into ``pairs``, raw columns kept beside.
 
     Nested, so that each step is computed once and only where something asks for it. ``as_carried`` leaves figures in the
-    narrower types that the join carried, for predicates: as exact, and at ten million pairs a fifth of the whole pass.
+    narrower types that the join carried, for predicates: as exact, and at ten million pairs a fifth of the whole pass. Their
+    arithmetic gives out at 18 digits, with an error: then ask again without.
     """
     book, feeds = comparison.book.columns, comparison.feeds.columns
     one_broker = f"{quoted(comparison.brokers[0])} AS broker," if len(comparison.brokers) == 1 else ""
@@ -112,8 +113,10 @@ def derived(comparison: Comparison, relation: str, *, as_carried: bool = False) 
         order = ("f", "b") if broker_first else ("b", "f")
         return f"coalesce({column(order[0], name)}, {column(order[1], name)})"
 
-    market = f"coalesce({column('f', 'market_price')}, {column('b', 'market_price')})"
-    average = f"coalesce({column('f', 'avg_price')}, {column('b', 'avg_price')})" if comparison.price_fallback else "NULL"
+    # A price of 0 is what a transfer without cost or a missing quote looks like: it prices nothing.
+    market = f"coalesce(nullif({column('f', 'market_price')}, 0), nullif({column('b', 'market_price')}, 0))"
+    average = f"coalesce(nullif({column('f', 'avg_price')}, 0), nullif({column('b', 'avg_price')}, 0))"
+    average = average if comparison.price_fallback else "NULL"
     as_of = f"TIMESTAMP {quoted(f'{comparison.as_of:%Y-%m-%d %H:%M:%S.%f}')}"
     late = f"TIMESTAMP {quoted(f'{comparison.now:%Y-%m-%d %H:%M:%S.%f}')}"
     touched = column("b", "updated_at")
@@ -151,7 +154,7 @@ def derived(comparison: Comparison, relation: str, *, as_carried: bool = False) 
             TRY(round(abs(quantity_difference)::DOUBLE / nullif(abs(broker_quantity), 0)::DOUBLE * 100, 4)::DECIMAL(24,4))
                 AS near_pct
         FROM ({sized})"""
-    hundredfold = "TRY(abs(quantity_difference) * 100)"
+    hundredfold = f"TRY(abs(quantity_difference)::{QUANTITY} * 100)"
     return f"""
         SELECT * EXCLUDE (near_pct), CASE
                 WHEN {hundredfold} > exact_product(abs(broker_quantity), near_pct) THEN near_pct + 0.0001
@@ -162,7 +165,7 @@ def derived(comparison: Comparison, relation: str, *, as_carried: bool = False) 
 
 def _unit_value(comparison: Comparison) -> str:
     """SQL of price x multiplier x rate, cut at 18 decimals; without foreign rates the rate is 1 or unknown."""
-    priced = "TRY(price * multiplier)"  # 12 and 6 decimals: exact as it is
+    priced = f"TRY(price::{PRICE} * multiplier)"  # 12 and 6 decimals: exact as it is
     if comparison.fx or comparison.base_currency in MINOR_UNITS.values():
         return f"exact_product({priced}, fx_rate)"
     return f"CASE WHEN fx_rate IS NOT NULL THEN {priced} END"
@@ -201,7 +204,9 @@ def side_query(
     if not summed:
         return f"SELECT {chosen}, {', '.join(columns)} FROM {identifier(relation)} WHERE {condition}"
     rows = f"SELECT {chosen}, {', '.join(columns)} FROM {identifier(relation)} WHERE {condition}"
-    folded = {"quantity": f"sum(quantity)::{QUANTITY} AS quantity", "updated_at": "max(updated_at) AS updated_at"}
+    # The dearest market price, so that no impact is understated; of the rest, lots agree (``uneven_lots``) or the least is
+    # taken: of times that is the lot which was confirmed longest ago.
+    folded = {"quantity": f"sum(quantity)::{QUANTITY} AS quantity", "market_price": "max(market_price) AS market_price"}
     values = [folded.get(name, f"min({name}) AS {name}") for name in columns if name != "avg_price"]
     if "avg_price" in columns:
         one_way = "min(sign(quantity)) = max(sign(quantity))"  # of lots that offset each other there is no average

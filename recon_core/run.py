@@ -25,7 +25,7 @@ from recon_core.host import Host, load_host
 from recon_core.match import Scan, find, scan
 from recon_core.report import to_html, to_json
 from recon_core.report.build import build
-from recon_core.sides import compare
+from recon_core.sides import compare, uneven_lots
 from recon_core.silence import (
     expired,
     halting,
@@ -87,7 +87,7 @@ def run(request: Request, *, output: Path | None = None, clock: Clock = _now, pr
         configuration.host.notify("recon_decision_made", report=report)
         progress("writing")
         record(connection, configuration, folder, report)
-    remember(state_dir, history, report)
+    remember(state_dir, report)
     configuration.host.notify("recon_run_finished", report=report)
     return report
 
@@ -236,9 +236,13 @@ def _match(
     """
     settings, policy = configuration.settings, configuration.policy
     lots = settings.book.lots
+    netted = any(feed.answer.settings.legs == "net" for feed in feeds)
+    if (lots or netted) and (uneven := uneven_lots(connection, book.mounted, book=True)):
+        raise BookError("\n".join(f"book {book.source}: {position}" for position in uneven))
+    feeds = [_addable(connection, feed) for feed in feeds]
     while True:
         comparison = compare(book.mounted, feeds, policy, book_lots=lots, fx=settings.fx, as_of=as_of, now=now)
-        summed = lots or any(feed.feed.lots or feed.answer.settings.legs == "net" for feed in feeds)
+        summed = lots or netted or any(feed.feed.lots for feed in feeds)
         rows = None if summed else (held.positions_at(comparison.brokers), sum(feed.positions for feed in feeds))
         scanned = scan(connection, comparison, policy, rows)
         if not (scanned.duplicates or summed):
@@ -254,6 +258,14 @@ def _match(
         feeds = checked
     find(connection, comparison, policy)
     return feeds, scanned
+
+
+def _addable(connection: duckdb.DuckDBPyConnection, feed: ProvenFeed) -> ProvenFeed:
+    """The feed, FAILED where rows are to be added up that do not add up."""
+    if feed.mounted is None or not (feed.feed.lots or feed.answer.settings.legs == "net"):
+        return feed
+    uneven = uneven_lots(connection, feed.mounted, book=False)
+    return feed.failed("; ".join(uneven)) if uneven else feed
 
 
 def _in_doubt(feed: ProvenFeed) -> tuple[str, ...]:

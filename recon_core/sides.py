@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 
+import duckdb
+
 from recon_core.config.policy import Policy
-from recon_core.config.settings import BrokerSettings
-from recon_core.expressions import quoted
+from recon_core.expressions import identifier, quoted
 from recon_core.feeds import ProvenFeed
 from recon_core.pairs import VALUE_COLUMNS, Comparison, Side, side_query
 from recon_core.sources import Mounted
@@ -100,9 +101,23 @@ def _broker_side(feeds: Sequence[ProvenFeed], *, several: bool, legs: bool) -> S
     return Side(" UNION ALL ".join(f"({query})" for query in queries), frozenset(columns), legs)
 
 
-def sums_rows(settings: BrokerSettings, *, lots: bool) -> bool:
-    """Whether rows of one key are added up for this broker, so that none can be counted twice by the join."""
-    return lots or settings.legs == "net"
+def uneven_lots(connection: duckdb.DuckDBPyConnection, mounted: Mounted, *, book: bool, limit: int = 5) -> list[str]:
+    """Lots that cannot be added up, each position as a text: of several currencies or multipliers, or past 10^19 together."""
+    keys = "broker, account, symbol" if book else "account, symbol"
+    tests = {
+        "currencies": "count(DISTINCT currency) > 1 OR count(currency) NOT IN (0, count(*))",
+        "multipliers": "count(DISTINCT multiplier) > 1 OR count(multiplier) NOT IN (0, count(*))",
+        "quantity": "abs(sum(quantity::DOUBLE)) >= 1e19",
+    }
+    cases = " ".join(f"WHEN {test} THEN {quoted(what)}" for what, test in tests.items())
+    judged = f"SELECT {keys}, CASE {cases} END AS what FROM {identifier(mounted.name)} WHERE quantity <> 0 GROUP BY {keys}"
+    rows = connection.execute(f"SELECT * FROM ({judged}) WHERE what IS NOT NULL ORDER BY ALL LIMIT {limit}").fetchall()
+    said = {
+        "currencies": "its rows to be added up differ in their currencies",
+        "multipliers": "its rows to be added up differ in their multipliers",
+        "quantity": "its rows add up past 10^19",
+    }
+    return [f"{' '.join(text for text in key if text)}: {said[what]}" for *key, what in rows]
 
 
 def _values(present: Sequence[str] | frozenset[str]) -> list[str]:

@@ -151,8 +151,9 @@ def _one(rows: Sequence[Position]) -> Position | None:
         rows[0],
         quantity=quantity,
         avg_price=_average(rows, quantity),
-        updated_at=max(stamps, default=None),
-        **{name: _least(rows, name) for name in ("asset_class", "currency", "market_price", "multiplier")},
+        updated_at=min(stamps, default=None),
+        market_price=max((row.market_price for row in rows if row.market_price is not None), default=None),
+        **{name: _least(rows, name) for name in ("asset_class", "currency", "multiplier")},
     )
 
 
@@ -181,6 +182,9 @@ def _pair(inputs: Inputs, key: Key, book: Position | None, broker: Position | No
     def either(name: str) -> Any:
         return first(broker and getattr(broker, name), book and getattr(book, name))
 
+    def priced(name: str) -> Any:
+        return first(*(getattr(side, name) or None for side in (broker, book) if side))  # a price of 0 prices nothing
+
     asset_class, settings, feed = either("asset_class"), *_feed(inputs, key[0])
     assumed = None
     if not any(row.currency for _, row in inputs.book) and (unused(feed) or not any(row.currency for row in feed.positions)):
@@ -196,7 +200,7 @@ def _pair(inputs: Inputs, key: Key, book: Position | None, broker: Position | No
         broker=broker,
         in_book=book is not None,
         at_broker=present,
-        price=first(either("market_price"), either("avg_price") if policy.price_fallback else None),
+        price=first(priced("market_price"), priced("avg_price") if policy.price_fallback else None),
         multiplier=first(either("multiplier"), None if derivative else Decimal(1)),
         fx_rate=_rate(policy.base_currency, inputs.fx, first(either("currency"), assumed)),
         untouched=inputs.as_of - touched if touched is not None and touched <= inputs.now else None,

@@ -6,13 +6,14 @@ import json
 import os
 import random
 import re
+import subprocess
 from pathlib import Path
 from typing import Any
 
 import duckdb
 import jsonschema
 import pytest
-from deployment import Deployment, assert_nothing_ugly, book_row, feed_row, types
+from deployment import COMMAND, Deployment, assert_nothing_ugly, book_row, feed_row, types
 
 from recon_core import NoVerdictError, PositionReconciler
 from recon_core.report import schema_text
@@ -381,10 +382,6 @@ def test_output_is_plain_when_it_is_not_a_terminal(deployment: Deployment) -> No
 def test_a_reader_that_stops_early_does_not_change_the_verdict(deployment: Deployment) -> None:
     reader, writer = os.pipe()
     os.close(reader)
-    import subprocess
-
-    from deployment import COMMAND
-
     with os.fdopen(writer, "w") as closed:
         code = subprocess.run([str(COMMAND), "run"], cwd=deployment.folder, stdout=closed, check=False, timeout=60).returncode
     assert code == 0
@@ -519,3 +516,92 @@ def test_an_escalation_that_only_warns_is_said(deployment: Deployment) -> None:
     report = deployment.report()
     assert report["exit_code"] == 10
     assert any("escalation.seen" in warning for warning in report["warnings"])
+
+
+def test_runs_that_end_together_are_all_in_the_history(deployment: Deployment) -> None:
+    running = [subprocess.Popen([str(COMMAND), "run"], cwd=deployment.folder, stdout=subprocess.DEVNULL) for _ in range(4)]
+    assert [process.wait(timeout=120) for process in running] == [0, 0, 0, 0]
+    history = json.loads((deployment.folder / ".state" / "eod_recon_breaks.json").read_text(encoding="utf-8"))
+    assert len(history["runs"]) == 4
+
+
+@pytest.mark.parametrize("column", ["multiplier", "currency"])
+def test_lots_that_differ_in_their_units_are_not_added_up(deployment: Deployment, column: str) -> None:
+    values = {"multiplier": ("1", "100"), "currency": ("USD", "EUR")}[column]
+    deployment.book([book_row("AAPL", "100")])
+    deployment.write("feed.csv", f"account,symbol,quantity,{column}\nMAIN,AAPL,60,{values[0]}\nMAIN,AAPL,40,{values[1]}\n")
+    deployment.config(options="lots: true")
+    report = deployment.report()
+    assert (report["feeds"][0]["status"], report["exit_code"]) == ("FAILED", 4)
+    assert f"AAPL: its rows to be added up differ in their {column.replace('y', 'ie')}s" in report["feeds"][0]["reason"]
+
+
+def test_the_dearest_price_of_lots_values_a_break(deployment: Deployment) -> None:
+    deployment.book([book_row("AAPL", "100", "500")])
+    deployment.feed([feed_row("AAPL", "60", "500"), feed_row("AAPL", "35", "500", market_price="0")])
+    deployment.config(options="lots: true")
+    report = deployment.report()
+    assert report["total_impact"] == "2500.0000"
+    assert report["exit_code"] == 4
+
+
+def test_a_price_of_0_prices_nothing(deployment: Deployment) -> None:
+    deployment.feed([feed_row("AAPL", "95", "0"), *REPORTED[1:]])
+    assert deployment.report()["total_impact"] == "50.0000"
+
+
+def test_arithmetic_that_gives_out_is_a_break_and_not_silence(deployment: Deployment) -> None:
+    deployment.feed([feed_row("AAPL", "100", "9" * 26), *REPORTED[1:]])
+    report = deployment.report()
+    assert report["verdict"] == "breaks"
+    assert types(report) == ["PRICE_MISMATCH"]
+
+
+@pytest.mark.parametrize(
+    ("select", "complaint"),
+    [
+        ("SELECT broker, account, 'ZZZ' AS symbol, leg FROM pairs", "no pair that it saw"),
+        ("SELECT broker, account, symbol, leg FROM pairs p, (VALUES (1), (2)) v(n)", "one row a pair is due"),
+        ("SELECT broker, account, symbol, leg, 'X' AS type FROM pairs", "which the engine sets"),
+        ("SELECT broker, account, symbol, leg FROM pairs WHERE symbol::INTEGER > 1", "rule ODD"),
+    ],
+)
+def test_a_rule_whose_select_returns_nonsense_stops_the_run_and_is_named(
+    deployment: Deployment, select: str, complaint: str
+) -> None:
+    folder = deployment.folder / "drop_ins" / "rules"
+    folder.mkdir(parents=True)
+    path = folder / "odd.py"
+    path.write_text(
+        '"""A rule of the tests."""\nfrom recon_core import Rule, hookimpl\n\n\nclass Odd(Rule):\n    """Odd."""\n\n'
+        f'    type = "ODD"\n    title = "Odd"\n    select = """{select}"""\n    detail = "odd"\n\n\n'
+        "@hookimpl\ndef recon_register_rules():\n    return [Odd]\n",
+        encoding="utf-8",
+    )
+    for made in (folder.parent, folder, path):
+        made.chmod(0o755)
+    deployment.config(more="plugins: {drop_ins: drop_ins}")
+    deployment.policy("version: 1\nbase_currency: USD\nrules: {ODD: {}}\n")
+    done = deployment.run()
+    assert done.returncode == 2, done.stdout + done.stderr
+    assert complaint in done.stderr
+    assert_nothing_ugly(done)
+
+
+def test_a_dangling_policy_is_missing_and_not_the_default(deployment: Deployment) -> None:
+    (deployment.folder / "policies.yaml").symlink_to("/nonexistent/strict.yaml")
+    done = deployment.run()
+    assert done.returncode == 2
+    assert "policies.yaml" in done.stderr
+
+
+def test_output_that_cannot_be_written_does_not_change_the_verdict(deployment: Deployment) -> None:
+    deployment.feed(REPORTED[1:])
+    with Path("/dev/full").open("w", encoding="utf-8") as full:
+        done = subprocess.run(
+            [str(COMMAND), "run"], cwd=deployment.folder, stdout=full, stderr=subprocess.PIPE, text=True, check=False, timeout=60
+        )
+    assert done.returncode == 4
+    assert "could not be printed" in done.stderr
+    closed = subprocess.run(["sh", "-c", f"{COMMAND} run >&-"], cwd=deployment.folder, check=False, timeout=60)
+    assert closed.returncode == 4

@@ -98,6 +98,8 @@ def _told(error: BaseException) -> int:
 
 def _flushed(code: int) -> int:
     """The exit code after the last of the output is out: a reader that went away changes no verdict, only a clean 0."""
+    if sys.stdout is None:
+        return code
     try:
         sys.stdout.flush()
     except BrokenPipeError:

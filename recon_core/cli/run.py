@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sys
 from collections.abc import Callable, Iterator
@@ -52,17 +53,32 @@ def run(
     from recon_core.run import Request
     from recon_core.run import run as run_once
 
-    with _progress(sys.stderr.isatty() and not as_json) as progress:
+    with _progress(sys.stderr is not None and sys.stderr.isatty() and not as_json) as progress:
         report = run_once(Request(config, policy, as_of, brokers), output=output, progress=progress)
     if as_json:
         text = to_json(report)
     else:
-        terminal = sys.stdout.isatty()
+        terminal = sys.stdout is not None and sys.stdout.isatty()
         width = shutil.get_terminal_size((100, 24)).columns
         text = to_text(report, width=width, colour=terminal)
-    with suppress(BrokenPipeError):  # the verdict stands, whoever stopped reading
-        click.echo(text, nl=False, color=sys.stdout.isatty())
+    _print(text)
     return int(report["exit_code"])
+
+
+def _print(text: str) -> None:
+    """Print the report. The verdict stands and is recorded, whatever becomes of the output."""
+    try:
+        if sys.stdout is not None:
+            click.echo(text, nl=False, color=sys.stdout.isatty())
+            sys.stdout.flush()
+    except BrokenPipeError:
+        pass
+    except (OSError, ValueError) as error:
+        click.echo(f"recon-core: the report could not be printed: {error}", err=True)
+    else:
+        return
+    with suppress(OSError, ValueError):  # what is left in the buffer would be tried again, and complained about, at the end
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from recon_core.errors import StateError
-from recon_core.state.files import write_atomically
+from recon_core.state.files import locked, write_atomically
 
 NAME = "eod_recon_breaks.json"
 RUNS_KEPT = 90
@@ -57,8 +57,8 @@ def _delivered(history: Mapping[str, Any]) -> dict[str, dict[str, date]]:
     return found
 
 
-def remember(state_dir: Path, history: Mapping[str, Any], report: Mapping[str, Any]) -> None:
-    """Add a run to the history on disk, replacing the file as a whole."""
+def remember(state_dir: Path, report: Mapping[str, Any]) -> None:
+    """Add a run to the history on disk, replacing the file as a whole; runs that end together wait for one another."""
     entry = {
         "run_id": report["run_id"],
         "as_of": report["as_of"],
@@ -75,6 +75,7 @@ def remember(state_dir: Path, history: Mapping[str, Any], report: Mapping[str, A
         "breaks": [{key: entry[key] for key in _BREAK_KEYS} for entry in report["discrepancies"][:BREAKS_KEPT]],
         "report": report["outputs"]["report"],
     }
-    runs = [*history["runs"], entry][-RUNS_KEPT:]
-    text = json.dumps({"version": 1, "runs": runs}, indent=1, ensure_ascii=False)
-    write_atomically(state_dir / NAME, text + "\n")
+    with locked(state_dir / f".{NAME}.lock"):
+        runs = [*read_history(state_dir)["runs"], entry][-RUNS_KEPT:]
+        text = json.dumps({"version": 1, "runs": runs}, indent=1, ensure_ascii=False)
+        write_atomically(state_dir / NAME, text + "\n")
