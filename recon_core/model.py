@@ -127,7 +127,8 @@ class Relation:
 
     The query returns any of ``POSITION_COLUMNS`` by name, as text, exact decimals, floats, dates or timestamps.
     ``columns`` maps a position column to what the source calls it, for messages. ``typed`` says that the query is cheap
-    to read more than once (Parquet), so that nothing is copied.
+    to read more than once (Parquet), so that nothing is copied. It may also return ``source_row``, the row's number in its
+    file, and ``problem``, what its reader found wrong with a row: such a row is a fault, never dropped.
     """
 
     query: str

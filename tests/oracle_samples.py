@@ -144,7 +144,8 @@ def rows(
     if not lots or draw(HALF):
         return [whole]
     with localcontext(prec=60):
-        part = draw(st.sampled_from([(held / 3).quantize(LAST_PLACE), (held / 2).quantize(LAST_PLACE), Decimal(1), -held, held]))
+        # thirds and fifths: the average of halves may lie in the very middle of two prices of 12 decimals
+        part = draw(st.sampled_from([(held / 3).quantize(LAST_PLACE), (held / 5).quantize(LAST_PLACE), Decimal(1), -held, held]))
         dust = abs(held) < Decimal("1e-5")  # an average is exact to 12 decimals only of more than that
         other = draw(st.sampled_from([paid, None] if dust else [paid, paid, None, *PRICES]))
         return [replace(whole, quantity=part), replace(whole, quantity=held - part, avg_price=other, updated_at=AS_OF)]
