@@ -24,7 +24,10 @@ def resolve_path(pattern: str, folder: Path, day: date | None) -> Path | None:
     place = _DATE.search(pattern)
     if place is None or day is not None:
         path = folder / (_DATE.sub(lambda found: f"{day:{found[1]}}", pattern) if day else pattern)
-        return path if path.is_file() else None
+        try:
+            return path if path.is_file() else None
+        except OSError as error:
+            raise ValueError(f"{path.name[:80]}: {error.strerror}") from None
     whole = folder / pattern
     before, _, after = whole.name.partition(place[0])
     shape = re.compile(re.escape(before) + f"({date_shape(place[1])})" + re.escape(after))

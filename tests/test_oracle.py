@@ -57,6 +57,7 @@ def judged(connection: duckdb.DuckDBPyConnection) -> Judged:
             now=NOW,
             fx=more.pop("fx", {}),
             book_lots=lots,
+            typed=more.pop("typed", False),
         )
         assert not more
         found = kernel(connection, case)
@@ -237,6 +238,25 @@ def test_quantities_too_large_to_value_or_to_compare_in_percent_are_breaks_of_un
     book, broker = [row(quantity="9" * 19, market_price="1000000")], [row(quantity="-" + "9" * 19, market_price="1000000")]
     finding = only(judged(book, broker))
     assert (finding.type, finding.impact, finding.halts) == ("QUANTITY_MISMATCH", None, True)
+
+
+@pytest.mark.parametrize(
+    ("book", "broker", "expected"),
+    [
+        ({"avg_price": "123456.789012345678"}, {"avg_price": "123456.789012345678"}, []),
+        ({"avg_price": "123456.789012345678"}, {"avg_price": "120000"}, ["PRICE_MISMATCH"]),
+        ({"quantity": "9" * 18}, {"quantity": "-" + "9" * 18}, ["QUANTITY_MISMATCH"]),
+        ({"quantity": "103", "market_price": "99999999.5", "multiplier": "2.5"}, {}, []),
+    ],
+    ids=["equal prices", "other prices", "opposite quantities", "value within the limit"],
+)
+def test_figures_that_fill_the_narrow_decimals_of_a_file_are_compared_as_exactly_as_any(judged, book, broker, expected):
+    within = tuned("QUANTITY_MISMATCH", params={"tolerance": 5, "tolerance_value": 10**9})
+    policy = tuned("PRICE_MISMATCH", within, params={"tolerance_pct": "1.25"})
+    found = judged([row(**book)], [row(**broker)], policy=policy, typed=True)
+    assert types(found) == expected
+    assert found.undetermined is not None
+    assert found.undetermined["PRICE_MISMATCH"] == (not broker.get("avg_price"))
 
 
 # --- prices, currencies, units

@@ -53,6 +53,8 @@ def run(
     from recon_core.run import Request
     from recon_core.run import run as run_once
 
+    if output is not None and not _is_text(output):
+        raise click.UsageError("--output is no text that can be written in a file's name")
     with _progress(sys.stderr is not None and sys.stderr.isatty() and not as_json) as progress:
         report = run_once(Request(config, policy, as_of, brokers), output=output, progress=progress)
     if as_json:
@@ -63,6 +65,13 @@ def run(
         text = to_text(report, width=width, colour=terminal)
     _print(text)
     return int(report["exit_code"])
+
+
+def _is_text(path: Path) -> bool:
+    try:
+        return bool(str(path).encode())
+    except UnicodeEncodeError:
+        return False
 
 
 def _print(text: str) -> None:
