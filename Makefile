@@ -44,6 +44,8 @@ services:  ## install the servers and the browser that some tests use (Debian, a
 	elif [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 		apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends $$missing; \
 	else echo "make: as root, on Debian: apt-get install$$missing (without them the tests that use them are skipped)"; exit 1; fi
+	@# PostgreSQL runs as a user of its own, and its shell commands write to /dev/null: some containers let only root do that.
+	@if [ "$$(id -u)" = 0 ] && [ "$$(stat -c %a /dev/null)" != 666 ]; then chmod 666 /dev/null; fi
 
 lock:  ## write constraints.txt anew: the newest versions that fit, for every supported Python
 	@dir=$$(mktemp -d) && trap 'rm -rf "$$dir"' EXIT && $(PYTHON) -m venv "$$dir" && "$$dir/bin/pip" install --quiet uv && \
