@@ -40,6 +40,7 @@ class Request:
     method: str
     path: str
     headers: Mapping[str, str]
+    body: bytes = b""
 
 
 class Loopback:
@@ -72,9 +73,9 @@ class Loopback:
             protocol_version = "HTTP/1.1"
 
             def answer(self) -> None:
-                loopback.requests.append(
-                    Request(self.command, self.path, {name.lower(): value for name, value in self.headers.items()})
-                )
+                headers = {name.lower(): value for name, value in self.headers.items()}
+                sent = self.rfile.read(int(headers.get("content-length", "0")))
+                loopback.requests.append(Request(self.command, self.path, headers, sent))
                 reply = loopback.next_reply(self.path.partition("?")[0])
                 body = reply.body.encode() if isinstance(reply.body, str) else reply.body
                 length = 1_000_000 if reply.stall == "drip" else len(body) if reply.promised is None else reply.promised
