@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import copy
 import hashlib
+import sys
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import redirect_stdout
 from dataclasses import dataclass, field, replace
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
@@ -116,8 +118,14 @@ def load_host(drop_ins: Path | None = None, disabled: Sequence[str] = ()) -> Hos
     """Load every installed plugin and every drop-in of the folder, but those whose names are in ``disabled``.
 
     A drop-in that is the same file as an installed plugin, or has the same bytes, is that plugin and is not loaded twice.
-    Raises PluginError with a line for each mistake of any plugin. Expressions are not checked here: see ``Host.check``.
+    What plugins print as they load goes to stderr. Raises PluginError with a line for each mistake of any plugin. Expressions
+    are not checked here: see ``Host.check``.
     """
+    with redirect_stdout(sys.stderr):
+        return _load(drop_ins, disabled)
+
+
+def _load(drop_ins: Path | None, disabled: Sequence[str]) -> Host:
     assembly = _Assembly()
     candidates = assembly.installed()
     if drop_ins is not None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -37,7 +36,7 @@ from recon_core.silence import (
     worst,
 )
 from recon_core.sources import duplicate_rows
-from recon_core.state.files import adopt, write_atomically
+from recon_core.state.files import write_together
 from recon_core.state.history import delivered, read_history, remember
 from recon_core.verdict import Verdict
 
@@ -172,21 +171,25 @@ def reconcile(
 
 
 def record(connection: duckdb.DuckDBPyConnection, configuration: Configuration[Host], folder: Path, report: dict[str, Any]) -> None:
-    """Write report.json, report.html and breaks.parquet to ``folder``, each whole or not at all; ``report`` names them then."""
-    paths = {"report": folder / "report.json", "html": folder / "report.html", "breaks": folder / "breaks.parquet"}
-    report["outputs"] = {name: str(path) for name, path in paths.items()}
-    write_atomically(paths["html"], to_html(report))
-    beside = folder.absolute() / f".breaks.{secrets.token_hex(8)}.parquet"
+    """Write report.json, report.html and breaks.parquet to ``folder``, all or none; ``report`` names them then."""
+    names = {"report": "report.json", "html": "report.html", "breaks": "breaks.parquet"}
+    report["outputs"] = {what: str(folder / name) for what, name in names.items()}
+    query = parquet_query(configuration.policy)
+    write_together(
+        folder,
+        {
+            names["html"]: lambda path: path.write_text(to_html(report), encoding="utf-8"),
+            names["breaks"]: lambda path: _export(connection, query, path),
+            names["report"]: lambda path: path.write_text(to_json(report), encoding="utf-8"),
+        },
+    )
+
+
+def _export(connection: duckdb.DuckDBPyConnection, query: str, path: Path) -> None:
     try:
-        connection.execute(
-            f"COPY ({parquet_query(configuration.policy)}) TO {quoted(str(beside))} (FORMAT parquet, COMPRESSION zstd)"
-        )
-        adopt(beside, paths["breaks"])
-    except BaseException:
-        with suppress(OSError):
-            beside.unlink(missing_ok=True)
-        raise
-    write_atomically(paths["report"], to_json(report))
+        connection.execute(f"COPY ({query}) TO {quoted(str(path.absolute()))} (FORMAT parquet, COMPRESSION zstd)")
+    except duckdb.IOException as error:
+        raise OSError(str(error).partition("\n")[0]) from None
 
 
 class PositionReconciler:

@@ -6,7 +6,7 @@ import os
 import shutil
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, redirect_stdout, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -32,15 +32,29 @@ class Time(click.ParamType[datetime]):
             self.fail(f"{value!r} is not an ISO 8601 time such as 2026-11-20T21:00:00Z", param, ctx)
 
 
+class Folder(click.Path):
+    """A folder to write to, by a name that a file can have."""
+
+    def __init__(self) -> None:
+        super().__init__(path_type=Path, file_okay=False)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The folder's path; fails for an empty name, which would be the working directory, and one that is no text."""
+        try:
+            if not str(value).encode():
+                self.fail("an empty name is no folder: write . for this one", param, ctx)
+        except UnicodeEncodeError:
+            self.fail("is no text that can be written in a file's name", param, ctx)
+        return super().convert(value, param, ctx)
+
+
 @click.command()
 @click.option("--config", type=click.Path(path_type=Path), default=Path("recon.yaml"), show_default=True, help="Where things are.")
 @click.option("--policy", type=click.Path(path_type=Path), help="Thresholds, in place of those that the configuration names.")
 @click.option("--as-of", type=Time(), help="The time to reconcile as of (default: the latest that book and feeds speak of).")
 @click.option("--broker", "brokers", multiple=True, metavar="NAME", help="Only this broker; may be repeated.")
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
-@click.option(
-    "--output", type=click.Path(path_type=Path, file_okay=False), help="Folder for report.json, report.html, breaks.parquet."
-)
+@click.option("--output", type=Folder(), help="Folder for report.json, report.html, breaks.parquet.")
 def run(
     config: Path, policy: Path | None, as_of: datetime | None, brokers: tuple[str, ...], as_json: bool, output: Path | None
 ) -> int:
@@ -53,9 +67,7 @@ def run(
     from recon_core.run import Request
     from recon_core.run import run as run_once
 
-    if output is not None and not _is_text(output):
-        raise click.UsageError("--output is no text that can be written in a file's name")
-    with _progress(sys.stderr is not None and sys.stderr.isatty() and not as_json) as progress:
+    with _stdout_spared(), _progress(sys.stderr is not None and sys.stderr.isatty() and not as_json) as progress:
         report = run_once(Request(config, policy, as_of, brokers), output=output, progress=progress)
     if as_json:
         text = to_json(report)
@@ -65,13 +77,6 @@ def run(
         text = to_text(report, width=width, colour=terminal)
     _print(text)
     return int(report["exit_code"])
-
-
-def _is_text(path: Path) -> bool:
-    try:
-        return bool(str(path).encode())
-    except UnicodeEncodeError:
-        return False
 
 
 def _print(text: str) -> None:
@@ -88,6 +93,21 @@ def _print(text: str) -> None:
         return
     with suppress(OSError, ValueError):  # what is left in the buffer would be tried again, and complained about, at the end
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+@contextmanager
+def _stdout_spared() -> Iterator[None]:
+    """What plugins print, and the programs that they start, goes to stderr: stdout is for the report alone."""
+    with ExitStack() as stack:
+        with suppress(OSError, ValueError, AttributeError):  # stdout or stderr is closed, or no file
+            stdout = sys.stdout.fileno()
+            kept = os.dup(stdout)
+            stack.callback(os.close, kept)
+            os.dup2(sys.stderr.fileno(), stdout)
+            stack.callback(os.dup2, kept, stdout)
+            stack.callback(sys.stdout.flush)
+        with redirect_stdout(sys.stderr):
+            yield
 
 
 @contextmanager

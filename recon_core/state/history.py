@@ -28,7 +28,7 @@ def read_history(state_dir: Path) -> dict[str, Any]:
         return {"version": 1, "runs": []}
     except OSError as error:
         raise StateError(f"{path}: cannot be read: {error.strerror}") from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise StateError(f"{path}: damaged ({error}); keep a copy of it, then move it away: nothing was recorded") from None
     whole = isinstance(found, dict) and isinstance(found.get("runs"), list) and all(isinstance(run, dict) for run in found["runs"])
     if not whole or found.get("version") != 1:

@@ -1,0 +1,123 @@
+"""What a run prints and writes: all of its files or none, and a stdout that holds the report alone."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+from deployment import COMMAND, Deployment, assert_nothing_ugly, book_row, feed_row
+
+OUTPUTS = ["breaks.parquet", "report.html", "report.json"]
+
+
+@pytest.fixture
+def deployment(tmp_path: Path) -> Deployment:
+    made = Deployment(tmp_path)
+    made.book([book_row("AAPL", "100")])
+    made.feed([feed_row("AAPL", "100")])
+    return made
+
+
+@pytest.mark.parametrize("blocked", OUTPUTS)
+def test_where_one_file_cannot_be_written_every_earlier_one_stays(deployment: Deployment, blocked: str) -> None:
+    assert deployment.run("--output", "out").returncode == 0
+    out = deployment.folder / "out"
+    (out / blocked).unlink()
+    (out / blocked).mkdir()
+    earlier = {path: path.read_bytes() for path in out.iterdir() if path.is_file()}
+    deployment.feed([feed_row("AAPL", "99")])
+    done = deployment.run("--output", "out")
+    assert done.returncode == 5
+    assert f"out/{blocked}: cannot be written: Is a directory" in done.stderr
+    assert sorted(path.name for path in out.iterdir()) == OUTPUTS
+    assert {path: path.read_bytes() for path in earlier} == earlier
+
+
+def test_a_run_that_cannot_be_written_leaves_no_folder_of_its_own(deployment: Deployment) -> None:
+    limited = f"ulimit -f 8; exec {COMMAND} run"  # no file of more than 8 blocks, as on a full disk
+    done = subprocess.run(["sh", "-c", limited], cwd=deployment.folder, capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 5
+    assert "report.html: cannot be written: File too large" in done.stderr
+    assert [path for path in (deployment.folder / ".state").rglob("*") if "eod" not in path.name] == []
+
+
+def test_an_output_folder_without_a_name_is_a_usage_error(deployment: Deployment) -> None:
+    done = deployment.run("--output", "")
+    assert done.returncode == 2
+    assert "an empty name is no folder" in done.stderr
+    assert not (deployment.folder / "report.json").exists()
+
+
+def test_an_output_folder_may_be_a_link_and_a_dangling_one_is_named(deployment: Deployment) -> None:
+    (deployment.folder / "real").mkdir()
+    (deployment.folder / "link").symlink_to("real")
+    (deployment.folder / "dangling").symlink_to("nowhere")
+    assert deployment.run("--output", "link").returncode == 0
+    assert sorted(path.name for path in (deployment.folder / "real").iterdir()) == OUTPUTS
+    done = deployment.run("--output", "dangling")
+    assert done.returncode == 5
+    assert "dangling is a link to nowhere, which is not there" in done.stderr
+    assert_nothing_ugly(done)
+
+
+@pytest.mark.parametrize("place", ["import", "positions"])
+@pytest.mark.parametrize("how", ["print('NOISE')", "os.write(1, b'NOISE')", "subprocess.run(['echo', 'NOISE'], check=True)"])
+def test_what_a_plugin_prints_is_no_part_of_the_report(deployment: Deployment, place: str, how: str) -> None:
+    deployment.write_drop_in(
+        "brokers",
+        "loud",
+        f"""
+        import os, subprocess
+        {how if place == "import" else ""}
+
+        class Loud(Broker):
+            \"\"\"Prints.\"\"\"
+            name = "loud"
+
+            def positions(self, ask):
+                {how if place == "positions" else ""}
+                return Feed.complete([Position(account="MAIN", symbol="AAPL", quantity=100)], as_of=self.clock())
+        """,
+    )
+    done = deployment.run("--json")
+    assert json.loads(done.stdout)["feeds"][0]["status"] == "COMPLETE"
+    assert "NOISE" in done.stderr
+
+
+def test_what_a_plugin_prints_as_it_loads_is_no_part_of_a_schema(deployment: Deployment) -> None:
+    deployment.write_drop_in(
+        "brokers",
+        "loud",
+        """
+        print("NOISE")
+
+        class Loud(Broker):
+            \"\"\"Prints.\"\"\"
+            name = "loud"
+
+            def positions(self, ask):
+                return Feed.complete([], as_of=self.clock())
+        """,
+    )
+    done = deployment.command("schema", "config")
+    assert "loud" in json.dumps(json.loads(done.stdout))
+    assert "NOISE" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "[" * 200_000,
+        '{"version": 1, "runs": [{"as_of": "2026-11-20", "feeds": [{"broker": "a", "status": "COMPLETE", "sha256": ["x"]}]}]}',
+    ],
+)
+def test_a_history_that_no_run_writes_is_damaged_state(deployment: Deployment, content: str) -> None:
+    (deployment.folder / ".state").mkdir()
+    history = deployment.write(".state/eod_recon_breaks.json", content)
+    done = deployment.run()
+    assert done.returncode == 5
+    assert "damaged" in done.stderr
+    assert history.read_text(encoding="utf-8") == content
+    assert_nothing_ugly(done)
