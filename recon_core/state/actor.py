@@ -1,0 +1,32 @@
+"""Who acts: what every audit record says beside what was done."""
+
+from __future__ import annotations
+
+import os
+import pwd
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """The operating system's user and host, and the person that ``--by`` names (None: nobody was named)."""
+
+    user: str
+    host: str
+    by: str | None = None
+
+    def as_dict(self) -> dict[str, str | None]:
+        """The same as an audit record holds it."""
+        return {"user": self.user, "host": self.host, "by": self.by}
+
+    def __str__(self) -> str:
+        return f"{self.by} ({self.user}@{self.host})" if self.by else f"{self.user}@{self.host}"
+
+
+def current_actor(by: str | None = None) -> Actor:
+    """Who runs this process, on behalf of ``by``; a blank name is none."""
+    try:
+        user = pwd.getpwuid(os.geteuid()).pw_name
+    except KeyError:  # a container's user that has no name
+        user = str(os.geteuid())
+    return Actor(user, os.uname().nodename, (by or "").strip() or None)
