@@ -21,10 +21,10 @@ from recon_core.config.config_schema import config_schema
 from recon_core.config.load import DEFAULT_POLICY
 from recon_core.config.policy_schema import policy_schema
 from recon_core.errors import EXIT_MEANING
-from recon_core.file_options import FILE_OPTIONS
 from recon_core.host import Host, load_host
 from recon_core.report import schema_text
 from recon_core.rules import Rule
+from recon_core.tables.file_options import FILE_OPTIONS
 
 DOCS = Path(__file__).parent
 

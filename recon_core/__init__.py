@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from recon_core.brokers import Broker
-    from recon_core.dated import resolve_path
     from recon_core.errors import (
         AuthError,
         BookError,
@@ -26,12 +25,13 @@ if TYPE_CHECKING:
         ThrottledError,
         TransientError,
     )
-    from recon_core.file_options import FILE_OPTIONS
-    from recon_core.files import SourceFile, read_file
     from recon_core.hookspecs import hookimpl
     from recon_core.model import Ask, ControlTotal, Feed, FeedStatus, Position
     from recon_core.rules import Rule
     from recon_core.run import PositionReconciler
+    from recon_core.tables.dated_files import resolve_path
+    from recon_core.tables.file_options import FILE_OPTIONS
+    from recon_core.tables.files import SourceFile, read_file
 
 _HOME = {
     "Ask": "model",
@@ -41,7 +41,7 @@ _HOME = {
     "BrokerError": "errors",
     "ConfigError": "errors",
     "ControlTotal": "model",
-    "FILE_OPTIONS": "file_options",
+    "FILE_OPTIONS": "tables.file_options",
     "Feed": "model",
     "FeedStatus": "model",
     "IncompleteError": "errors",
@@ -54,12 +54,12 @@ _HOME = {
     "ReconError": "errors",
     "RequestError": "errors",
     "Rule": "rules",
-    "SourceFile": "files",
+    "SourceFile": "tables.files",
     "ThrottledError": "errors",
     "TransientError": "errors",
     "hookimpl": "hookspecs",
-    "read_file": "files",
-    "resolve_path": "dated",
+    "read_file": "tables.files",
+    "resolve_path": "tables.dated_files",
 }
 
 __all__ = [  # noqa: RUF022  # in plain order, capitals first, which is what a reader looks names up by

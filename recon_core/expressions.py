@@ -18,6 +18,8 @@ from typing import Any, Literal
 import duckdb
 
 from recon_core.errors import ReconError
+from recon_core.sql import identifier as identifier
+from recon_core.sql import quoted as quoted
 
 QUANTITY = "DECIMAL(38,18)"
 PRICE = "DECIMAL(38,12)"
@@ -338,16 +340,6 @@ def literal(value: Any) -> str:
             raise ExpressionError(f"{text} has more than 38 digits")
         return f"CAST({text} AS DECIMAL({max(width, 1)},{len(places)}))"
     return quoted(str(value))
-
-
-def quoted(text: str) -> str:
-    """A text as an SQL literal."""
-    return "'" + text.replace("'", "''") + "'"
-
-
-def identifier(name: str) -> str:
-    """A name as an SQL identifier."""
-    return '"' + name.replace('"', '""') + '"'
 
 
 def _check_node(node: Mapping[str, Any], text: str, columns: Mapping[str, str], params: Mapping[str, Any]) -> None:

@@ -12,10 +12,10 @@ import duckdb
 
 from recon_core.collect import Answer
 from recon_core.errors import BookError, BrokerError
-from recon_core.expressions import identifier, quoted
-from recon_core.faults import FAULT_BITS, FLOAT_ROUNDED, PRICE_ROUNDED
 from recon_core.model import ControlTotal, Feed, FeedStatus
-from recon_core.sources import Mounted, duplicate_rows, mount, mount_positions
+from recon_core.sql import identifier, quoted
+from recon_core.tables.faults import FAULT_BITS, FLOAT_ROUNDED, PRICE_ROUNDED
+from recon_core.tables.mounting import Mounted, duplicate_rows, mount, mount_positions
 
 STALE_AFTER = timedelta(hours=12)
 """A feed of an earlier day is stale when it is also this much older than what it is compared with."""

@@ -18,7 +18,6 @@ from recon_core.config.load import Configuration, load_configuration
 from recon_core.decide import Doubt, decide
 from recon_core.engine import connect, shut_off
 from recon_core.errors import BookError, ConfigError, EngineError, NoVerdictError
-from recon_core.expressions import quoted
 from recon_core.feeds import ProvenFeed, Survey, prove, run_time, survey, unique, with_coverage_note
 from recon_core.host import Host, load_host
 from recon_core.match import Scan, find, scan
@@ -35,9 +34,10 @@ from recon_core.silence import (
     totals,
     worst,
 )
-from recon_core.sources import duplicate_rows
+from recon_core.sql import quoted
 from recon_core.state.files import write_together
 from recon_core.state.history import delivered, read_history, remember
+from recon_core.tables.mounting import duplicate_rows
 from recon_core.verdict import Verdict
 
 LISTED = 10_000

@@ -9,10 +9,10 @@ from decimal import Decimal
 import duckdb
 
 from recon_core.config.policy import Policy
-from recon_core.expressions import identifier, quoted
 from recon_core.feeds import ProvenFeed
 from recon_core.pairs import VALUE_COLUMNS, Comparison, Side, side_query
-from recon_core.sources import Mounted
+from recon_core.sql import identifier, quoted
+from recon_core.tables.mounting import Mounted
 
 
 def compare(

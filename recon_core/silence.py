@@ -11,7 +11,8 @@ from typing import Any, NamedTuple
 import duckdb
 
 from recon_core.config.policy import Policy, Scope
-from recon_core.expressions import PAIR_COLUMNS, columns_of, compile_expression, literal, quoted
+from recon_core.expressions import PAIR_COLUMNS, columns_of, compile_expression, literal
+from recon_core.sql import quoted
 from recon_core.tuning import condition
 
 WORST_FIRST = """

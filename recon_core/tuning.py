@@ -9,7 +9,8 @@ from decimal import Decimal
 from fnmatch import fnmatchcase
 
 from recon_core.config.policy import ActiveRule, Halt, Match, Policy, Tuning, Value
-from recon_core.expressions import PAIR_COLUMNS, compile_detail, compile_expression, literal, quoted
+from recon_core.expressions import PAIR_COLUMNS, compile_detail, compile_expression, literal
+from recon_core.sql import quoted
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,14 +18,14 @@ from recon_core.collect import Answer
 from recon_core.config.load import load_policy
 from recon_core.config.policy import Policy
 from recon_core.decide import Doubt, decide
-from recon_core.expressions import identifier
 from recon_core.feeds import ProvenFeed, prove, survey, unique
 from recon_core.host import load_host
 from recon_core.match import find, scan
 from recon_core.model import POSITION_COLUMNS, Feed, Position, Relation
 from recon_core.sides import compare
 from recon_core.silence import Total, halting, silence, totals, worst
-from recon_core.sources import Mounted, duplicate_rows, load_texts, mount
+from recon_core.sql import identifier
+from recon_core.tables.mounting import Mounted, duplicate_rows, load_texts, mount
 
 ROOT = Path(__file__).parent.parent
 

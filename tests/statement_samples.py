@@ -15,7 +15,7 @@ from recon_core.brokers import Broker
 from recon_core.engine import connect
 from recon_core.host import load_host
 from recon_core.model import Ask, Feed
-from recon_core.sources import Mounted, mount
+from recon_core.tables.mounting import Mounted, mount
 
 NOW = datetime(2026, 11, 20, 22, 0, tzinfo=UTC)
 AS_OF = "2026-11-20T21:00:00Z"

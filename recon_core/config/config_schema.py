@@ -74,7 +74,7 @@ def broker_options(broker: type[Broker]) -> Schema:
 
 
 def _book() -> Schema:
-    from recon_core.file_options import FILE_OPTIONS
+    from recon_core.tables.file_options import FILE_OPTIONS
 
     ours = ("broker", *POSITION_COLUMNS)
     own: Schema = {

@@ -162,7 +162,7 @@ def _check_secrets(checked: Checked, folder: Path, environment: Mapping[str, str
 
 
 def _book(value: Mapping[str, Any]) -> BookSettings:
-    from recon_core.file_options import FILE_OPTIONS
+    from recon_core.tables.file_options import FILE_OPTIONS
 
     rest = {name: option for name, option in value.items() if name not in _BOOK_KEYS}
     if "file" in value:

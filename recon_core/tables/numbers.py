@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from recon_core.model import PRICE_PLACES, QUANTITY_PLACES
-from recon_core.steps import Steps
+from recon_core.sql import Steps
 
 QUANTITY_LIMIT = "10000000000000000000"
 """10^19: the difference of two smaller quantities still fits DECIMAL(38,18)."""

@@ -12,9 +12,8 @@ from typing import Any
 from urllib.parse import quote, unquote
 
 from recon_core.config.settings import BookSettings
-from recon_core.databases import CHUNK
 from recon_core.errors import BookError, BookSetupError
-from recon_core.expressions import identifier
+from recon_core.sql import identifier
 
 
 @contextmanager
@@ -52,11 +51,11 @@ class SQLiteBook:
                 raise BookSetupError(f"book {self.name}: {error}") from None
             raise
 
-    def rows(self, columns: Sequence[str]) -> Iterator[Sequence[Sequence[Any]]]:
-        """The rows, those columns of them, in chunks."""
+    def rows(self, columns: Sequence[str], chunk: int) -> Iterator[Sequence[Sequence[Any]]]:
+        """The rows, those columns of them, up to ``chunk`` at a time."""
         found = self._database.execute(f"SELECT {', '.join(map(identifier, columns))} FROM {self._from()}")
-        while chunk := found.fetchmany(CHUNK):
-            yield chunk
+        while rows := found.fetchmany(chunk):
+            yield rows
 
     def _from(self) -> str:
         if self._query is not None:

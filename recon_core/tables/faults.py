@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from enum import IntFlag
 
-from recon_core.numbers import why_no_number
-from recon_core.timestamps import why_no_time
+from recon_core.tables.numbers import why_no_number
+from recon_core.tables.timestamps import why_no_time
 
 FAULT_BITS = (1 << 16) - 1
 FLOAT_ROUNDED, PRICE_ROUNDED = 1 << 16, 1 << 17

@@ -5,9 +5,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from recon_core.expressions import quoted
-from recon_core.numbers import is_text, trimmed
-from recon_core.steps import Steps
+from recon_core.sql import Steps, quoted
+from recon_core.tables.numbers import is_text, trimmed
 
 _DAY = r"\d{4}-\d{2}-\d{2}"
 _CLOCK = r"[T ]\d{2}:\d{2}(:\d{2}(\.\d+)?)?"

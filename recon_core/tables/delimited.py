@@ -16,8 +16,8 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from recon_core.expressions import quoted
-from recon_core.framing import Frame, Line, Refusal, scratch_file, sql_path
+from recon_core.sql import quoted
+from recon_core.tables.framing import Frame, Line, Refusal, scratch_file, sql_path
 
 _HEAD_LIMIT = 1 << 20
 _FOOTER_LIMIT = 1 << 20

@@ -18,14 +18,12 @@ from typing import Any, NoReturn
 
 import duckdb
 
-from recon_core import numbers
-from recon_core.canonical import PROBLEM, SOURCE_ROW, TYPES, canonical
 from recon_core.errors import BookError, EngineError, MalformedError, ReconError
-from recon_core.expressions import identifier, quoted
-from recon_core.faults import FAULT_BITS, Fault, reason
-from recon_core.file_options import FILE_OPTIONS as FILE_OPTIONS
 from recon_core.model import POSITION_COLUMNS, PRICE_PLACES, Position, Relation
-from recon_core.steps import over
+from recon_core.sql import identifier, over, quoted
+from recon_core.tables import numbers
+from recon_core.tables.canonical import PROBLEM, SOURCE_ROW, TYPES, canonical
+from recon_core.tables.faults import FAULT_BITS, Fault, reason
 
 Columns = Sequence[Sequence[str | None]]
 
@@ -186,7 +184,7 @@ def duplicate_rows(connection: duckdb.DuckDBPyConnection, mounted: Mounted, *, b
 
 def raise_unreadable(error: duckdb.Error, relation: Relation, refused: type[ReconError]) -> NoReturn:
     """Raise ``refused`` with what DuckDB found wrong in the file, in our words; EngineError where memory or disk gave out."""
-    from recon_core.delimited import why_unreadable
+    from recon_core.tables.delimited import why_unreadable
 
     if isinstance(error, duckdb.OutOfMemoryException):
         raise EngineError(f"out of memory: {str(error).partition(chr(10))[0]}") from None

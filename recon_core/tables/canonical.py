@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from recon_core import numbers, timestamps
-from recon_core.faults import FLOAT_ROUNDED, PRICE_ROUNDED, Fault
 from recon_core.model import LEGS
-from recon_core.steps import Steps, side_by_side
+from recon_core.sql import Steps, side_by_side
+from recon_core.tables import numbers, timestamps
+from recon_core.tables.faults import FLOAT_ROUNDED, PRICE_ROUNDED, Fault
 
 SOURCE_ROW, PROBLEM = "source_row", "problem"
 """Further columns that a relation may return: the row's number in its file, and what its reader found wrong with it."""

@@ -9,13 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from recon_core.canonical import TYPES
-from recon_core.expressions import quoted
-from recon_core.framing import Frame, Refusal
 from recon_core.model import POSITION_COLUMNS, Relation
-from recon_core.numbers import BLANKS, is_text
-from recon_core.spelling import Field, Spelled, Spelling, said
-from recon_core.steps import Steps, over, side_by_side
+from recon_core.sql import Steps, over, quoted, side_by_side
+from recon_core.tables.canonical import TYPES
+from recon_core.tables.framing import Frame, Refusal
+from recon_core.tables.numbers import BLANKS, is_text
+from recon_core.tables.spelling import Field, Spelled, Spelling, said
 
 _EXACT = ("quantity", "avg_price", "market_price", "multiplier")
 

@@ -13,11 +13,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from recon_core import numbers
 from recon_core.engine import connect
 from recon_core.errors import BookError, MalformedError
 from recon_core.model import POSITION_COLUMNS, Position, Relation
-from recon_core.sources import duplicate_rows, mount, mount_positions
+from recon_core.tables import numbers
+from recon_core.tables.mounting import duplicate_rows, mount, mount_positions
 
 WIDE = Context(prec=1200, rounding=ROUND_HALF_EVEN)
 CANONICAL = [

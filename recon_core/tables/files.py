@@ -12,15 +12,15 @@ from typing import Any
 
 import duckdb
 
-from recon_core.dated import date_shape, read_date
-from recon_core.delimited import read_delimited
 from recon_core.errors import BookError, BookSetupError, MalformedError
-from recon_core.expressions import identifier, quoted
-from recon_core.file_options import FILE_OPTIONS
-from recon_core.framing import Frame, Refusal, sql_path
-from recon_core.mapping import Columns, relation_of
 from recon_core.model import Relation
-from recon_core.numbers import BLANKS
+from recon_core.sql import identifier, quoted
+from recon_core.tables.dated_files import date_shape, read_date
+from recon_core.tables.delimited import read_delimited
+from recon_core.tables.file_options import FILE_OPTIONS
+from recon_core.tables.framing import Frame, Refusal, sql_path
+from recon_core.tables.mapping import Columns, relation_of
+from recon_core.tables.numbers import BLANKS
 
 _FORMATS = {".csv": "csv", ".txt": "csv", ".tsv": "tsv", ".tab": "tsv", ".json": "json", ".parquet": "parquet", ".pq": "parquet"}
 _FIGURE = re.compile(r"[-+($]*\d[\d.,' ]*[)-]?")
@@ -61,7 +61,7 @@ class SourceFile:
             try:
                 return [str(row[0]) for row in connection.execute(query).fetchall()]
             except duckdb.Error as error:
-                from recon_core.sources import raise_unreadable
+                from recon_core.tables.mounting import raise_unreadable
 
                 raise_unreadable(error, self.relation, self.refusal.content)
 
@@ -98,7 +98,7 @@ def _sha256(path: Path) -> str:
 
 def _frame(path: Path, form: str, options: Mapping[str, Any], refusal: Refusal) -> Frame:
     if form == "json":
-        from recon_core.records import read_records
+        from recon_core.tables.json_records import read_records
 
         return read_records(path, options, refusal)
     if form == "parquet":

@@ -1,4 +1,4 @@
-"""How one file writes numbers, times, missing values and sides: SQL from its spelling to the plain one that ``sources`` reads."""
+"""How one file writes numbers, times, missing values and sides: SQL from its spelling to the plain one that ``mounting`` reads."""
 
 from __future__ import annotations
 
@@ -6,10 +6,9 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from recon_core import numbers, timestamps
-from recon_core.expressions import quoted
 from recon_core.model import QUANTITY_PLACES
-from recon_core.steps import Steps
+from recon_core.sql import Steps, quoted
+from recon_core.tables import numbers, timestamps
 
 _CURRENCIES = "$€£¥₹"
 _MONEY = ("avg_price", "market_price")

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 from recon_core.config.settings import BookSettings
-from recon_core.dated import resolve_path
 from recon_core.errors import BookError, BookSetupError
-from recon_core.sources import Mounted, mount
+from recon_core.tables.dated_files import resolve_path
+from recon_core.tables.mounting import Mounted, mount
 
 if TYPE_CHECKING:
     import duckdb
@@ -52,7 +52,7 @@ def open_book(
     """
     if settings.file is not None:
         return _from_file(connection, settings, folder, broker_names, as_of)
-    from recon_core.databases import read_database
+    from recon_core.book.database import read_database
 
     rows = read_database(connection, f"{NAME} given", settings, folder)
     defaults = _defaults(settings, rows.source, "broker" in rows.relation.columns, broker_names)
@@ -75,7 +75,7 @@ def open_book(
 def _from_file(
     connection: duckdb.DuckDBPyConnection, settings: BookSettings, folder: Path, broker_names: Sequence[str], as_of: datetime | None
 ) -> Book:
-    from recon_core.files import read_file
+    from recon_core.tables.files import read_file
 
     pattern = settings.file or ""
     day = as_of.astimezone(ZoneInfo(settings.timezone or "UTC")).date() if as_of else None

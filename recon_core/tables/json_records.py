@@ -9,9 +9,9 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from recon_core.delimited import as_utf8
-from recon_core.expressions import quoted
-from recon_core.framing import Frame, Line, Refusal, scratch_file
+from recon_core.sql import quoted
+from recon_core.tables.delimited import as_utf8
+from recon_core.tables.framing import Frame, Line, Refusal, scratch_file
 
 
 def read_records(path: Path, options: Mapping[str, Any], refusal: Refusal) -> Frame:

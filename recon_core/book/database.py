@@ -16,16 +16,16 @@ from uuid import UUID
 
 from recon_core.config.settings import BookSettings
 from recon_core.errors import BookError, BookSetupError
-from recon_core.expressions import identifier
-from recon_core.mapping import aliased
 from recon_core.model import POSITION_COLUMNS, Relation
-from recon_core.numbers import BLANKS
-from recon_core.sources import load_texts
+from recon_core.sql import identifier
+from recon_core.tables.mapping import aliased
+from recon_core.tables.mounting import load_texts
+from recon_core.tables.numbers import BLANKS
 
 if TYPE_CHECKING:
     import duckdb
 
-CHUNK = 50_000
+_CHUNK = 50_000
 _NUMBERS = ("quantity", "avg_price", "market_price", "multiplier")
 _FAULTS_SHOWN = 20
 _WIDE = Context(prec=400, rounding=ROUND_HALF_EVEN)
@@ -48,8 +48,8 @@ class Source(Protocol):
     def columns(self) -> list[str]:
         """The columns of the table or query."""
 
-    def rows(self, columns: Sequence[str]) -> Iterator[Sequence[Sequence[Any]]]:
-        """The rows, those columns of them, in chunks."""
+    def rows(self, columns: Sequence[str], chunk: int) -> Iterator[Sequence[Sequence[Any]]]:
+        """The rows, those columns of them, up to ``chunk`` at a time."""
 
 
 def read_database(connection: duckdb.DuckDBPyConnection, name: str, settings: BookSettings, folder: Path) -> Rows:
@@ -59,7 +59,7 @@ def read_database(connection: duckdb.DuckDBPyConnection, name: str, settings: Bo
     with _open(settings, folder) as source:
         theirs = _mapped(settings, source)
         conversion = _Conversion(tuple(theirs), settings.float_places)
-        load_texts(connection, name, list(theirs), conversion.chunks(source.rows(list(theirs.values()))))
+        load_texts(connection, name, list(theirs), conversion.chunks(source.rows(list(theirs.values()), _CHUNK)))
     if conversion.faults:
         places = (f"row {row}, column {theirs[ours]}: {why}" for row, ours, why in conversion.faults)
         raise BookError("\n".join(f"book {source.name}: {place}" for place in places))
@@ -79,10 +79,10 @@ def read_database(connection: duckdb.DuckDBPyConnection, name: str, settings: Bo
 def _open(settings: BookSettings, folder: Path) -> AbstractContextManager[Source]:
     url = settings.database or ""
     if re.match(r"sqlite(\+pysqlite)?:", url):
-        from recon_core.sqlite_book import open_sqlite
+        from recon_core.book.sqlite import open_sqlite
 
         return open_sqlite(url, settings, folder)
-    from recon_core.sqlalchemy_book import open_sqlalchemy
+    from recon_core.book.sqlalchemy import open_sqlalchemy
 
     return open_sqlalchemy(url, settings)
 

@@ -1,7 +1,7 @@
-"""SQL in steps: helper columns, each computed from those before it, so that nothing is written or computed twice.
+"""What SQL is put together from: texts and names in their quotes, and helper columns in steps.
 
-DuckDB repeats an expression wherever it stands in another, and plans each copy: nested four deep, that was most of the time
-which a small run took.
+A helper column is computed from those of the steps before it, so that nothing is written or computed twice: DuckDB repeats an
+expression wherever it stands in another, and plans each copy. Nested four deep, that was most of the time which a small run took.
 """
 
 from __future__ import annotations
@@ -11,6 +11,16 @@ from itertools import zip_longest
 
 Steps = tuple[Mapping[str, str], ...]
 """Names of helper columns and their SQL; a later step may refer to the names of the earlier ones."""
+
+
+def quoted(text: str) -> str:
+    """A text as an SQL literal."""
+    return "'" + text.replace("'", "''") + "'"
+
+
+def identifier(name: str) -> str:
+    """A name as an SQL identifier."""
+    return '"' + name.replace('"', '""') + '"'
 
 
 def over(query: str, steps: Steps) -> str:

@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from typing import Any
 
 from recon_core.config.settings import BookSettings
-from recon_core.databases import CHUNK
 from recon_core.errors import BookError, BookSetupError
 
 _CONNECT_SECONDS = 15
@@ -73,13 +72,13 @@ class SQLAlchemyBook:
         except exc.ProgrammingError as error:
             raise BookSetupError(f"book {self.name}: {' '.join(str(error.orig).split())}") from None
 
-    def rows(self, columns: Sequence[str]) -> Iterator[Sequence[Sequence[Any]]]:
-        """The rows, those columns of them, in chunks."""
+    def rows(self, columns: Sequence[str], chunk: int) -> Iterator[Sequence[Sequence[Any]]]:
+        """The rows, those columns of them, up to ``chunk`` at a time."""
         quote = self._connection.dialect.identifier_preparer.quote_identifier
         query = _statement(f"SELECT {', '.join(map(quote, columns))} FROM {self._from()}")
-        found = self._connection.execution_options(stream_results=True, yield_per=CHUNK).execute(query)
-        for chunk in found.partitions():
-            yield [tuple(row) for row in chunk]
+        found = self._connection.execution_options(stream_results=True, yield_per=chunk).execute(query)
+        for part in found.partitions():
+            yield [tuple(row) for row in part]
 
     def _from(self) -> str:
         if self._query is not None:
