@@ -11,6 +11,7 @@ from decimal import Decimal
 from typing import Any
 
 from recon_core.brokers import Broker
+from recon_core.columns import BREAK_COLUMNS, PAIR_COLUMNS
 from recon_core.model import SEVERITIES
 from recon_core.plugin_module import did_you_mean
 from recon_core.rules import Rule
@@ -48,7 +49,7 @@ def expression_problems(rule: type[Rule]) -> list[str]:
     from recon_core import expressions
 
     params = default_parameters(rule)
-    columns: Mapping[str, str] = expressions.PAIR_COLUMNS
+    columns: Mapping[str, str] = PAIR_COLUMNS
     problems: list[str] = []
 
     def attempt(attribute: str, check: Callable[[], Any]) -> Any:
@@ -64,9 +65,7 @@ def expression_problems(rule: type[Rule]) -> list[str]:
         returned: Mapping[str, str] = attempt("select", lambda: expressions.check_select(rule.select, columns, params)) or {}
         columns = {**returned, **columns}
         if rule.among:
-            attempt(
-                "among", lambda: expressions.check_expression(rule.among, expressions.PAIR_COLUMNS, want="BOOLEAN", params=params)
-            )
+            attempt("among", lambda: expressions.check_expression(rule.among, PAIR_COLUMNS, want="BOOLEAN", params=params))
         if problems:
             return problems
     for attribute, text in (("impact", rule.impact), *((f"measure[{i}]", term) for i, term in enumerate(rule.measure or ()))):
@@ -74,7 +73,7 @@ def expression_problems(rule: type[Rule]) -> list[str]:
     attempt("detail", lambda: expressions.check_detail(rule.detail, columns, params))
     if isinstance(rule.halt, Mapping) and "when" in rule.halt:
         text = rule.halt["when"]
-        seen = {**columns, **expressions.BREAK_COLUMNS}
+        seen = {**columns, **BREAK_COLUMNS}
         attempt("halt.when", lambda: expressions.check_expression(text, seen, want="BOOLEAN", params=params))
     return problems
 

@@ -10,8 +10,8 @@ from tempfile import TemporaryDirectory
 import duckdb
 
 from recon_core.errors import EngineError
-from recon_core.expressions import MACROS
 from recon_core.sql import quoted
+from recon_core.sql_functions import MACROS
 
 MEMORY_LIMIT = "4GB"
 """What DuckDB may hold before it spills to disk; a run on 10^7 x 10^7 positions stays under 2 GB as a process."""

@@ -17,147 +17,18 @@ from typing import Any, Literal
 
 import duckdb
 
+from recon_core.columns import KEY_COLUMNS as KEY_COLUMNS  # these, as they are named: match and pairs take them from here
+from recon_core.columns import MONEY as MONEY
+from recon_core.columns import MULTIPLIER as MULTIPLIER
+from recon_core.columns import PAIR_COLUMNS as PAIR_COLUMNS
+from recon_core.columns import PRICE as PRICE
+from recon_core.columns import QUANTITY as QUANTITY
+from recon_core.columns import RATE as RATE
 from recon_core.errors import ReconError
 from recon_core.sql import identifier as identifier
 from recon_core.sql import quoted as quoted
+from recon_core.sql_functions import AGGREGATES, ALLOWED_FUNCTIONS, MACROS
 
-QUANTITY = "DECIMAL(38,18)"
-PRICE = "DECIMAL(38,12)"
-MULTIPLIER = "DECIMAL(18,6)"
-RATE = "DECIMAL(28,14)"  # a rate of 12 decimals, or the hundredth of one: of pence, agorot, cents
-EXACT = "DECIMAL(38,18)"
-MONEY = "DECIMAL(38,4)"
-
-PAIR_COLUMNS: dict[str, str] = {
-    "broker": "VARCHAR",
-    "account": "VARCHAR",
-    "symbol": "VARCHAR",
-    "leg": "VARCHAR",
-    "asset_class": "VARCHAR",
-    "isin": "VARCHAR",
-    "cusip": "VARCHAR",
-    "currency": "VARCHAR",
-    "in_book": "BOOLEAN",
-    "at_broker": "BOOLEAN",
-    "book_quantity": QUANTITY,
-    "broker_quantity": QUANTITY,
-    "quantity_difference": QUANTITY,
-    "difference_pct": "DECIMAL(38,4)",
-    "book_avg_price": PRICE,
-    "broker_avg_price": PRICE,
-    "book_currency": "VARCHAR",
-    "broker_currency": "VARCHAR",
-    "book_multiplier": MULTIPLIER,
-    "broker_multiplier": MULTIPLIER,
-    "multiplier": MULTIPLIER,
-    "price": PRICE,
-    "fx_rate": RATE,
-    "unit_value": EXACT,
-    "book_updated_at": "TIMESTAMP",
-    "broker_updated_at": "TIMESTAMP",
-    "hours_untouched": "DOUBLE",
-    "as_of": "TIMESTAMP",
-}
-"""The columns of ``pairs``, and their types: the documented view that rules see."""
-
-BREAK_COLUMNS = PAIR_COLUMNS | {"type": "VARCHAR", "severity": "VARCHAR", "impact": MONEY}
-"""What ``halt: {when: ...}`` sees: the pair, and the break's type, severity and impact (NULL where unknown)."""
-
-KEY_COLUMNS = ("broker", "account", "symbol", "leg")
-
-MACROS = f"""
-CREATE OR REPLACE TEMP MACRO exact_product(a, b) AS TRY(
-    TRY_CAST(trunc(a) AS DECIMAL(19,0)) * TRY_CAST(b AS {EXACT})
-    + (a % 1)::DECIMAL(18,18) * TRY_CAST(trunc(b) AS DECIMAL(19,0))
-    + trunc((a % 1)::DECIMAL(18,18) * (b % 1)::DECIMAL(18,18), 18)::{EXACT});
-CREATE OR REPLACE TEMP MACRO plain_text(x) AS
-    CASE WHEN x IS NULL THEN 'unknown' WHEN contains(x::VARCHAR, '.') AND typeof(x)[1:7] IN ('DECIMAL', 'DOUBLE')
-         THEN rtrim(rtrim(x::VARCHAR, '0'), '.') ELSE x::VARCHAR END;
-"""
-"""``exact_product`` is exact to 18 decimals (more are cut) and NULL past 10^20; ``plain_text`` prints a number as written.
-
-A macro repeats its arguments, and planning time grows with them: each stands three times, and products are nested as little
-as can be. The optimizer takes what two expressions share out of their TRY: so a cast that may fail is a TRY_CAST, and a product
-that may overflow has a TRY of its own.
-"""
-
-ALLOWED_FUNCTIONS = frozenset(
-    (
-        "+",
-        "-",
-        "*",
-        "/",
-        "//",
-        "%",
-        "^",
-        "**",
-        "||",
-        "~~",
-        "!~~",
-        "~~*",
-        "!~~*",
-        "~~~",
-        "abs",
-        "round",
-        "floor",
-        "ceil",
-        "ceiling",
-        "trunc",
-        "sign",
-        "greatest",
-        "least",
-        "mod",
-        "nullif",
-        "if",
-        "ifnull",
-        "lower",
-        "upper",
-        "trim",
-        "ltrim",
-        "rtrim",
-        "length",
-        "left",
-        "right",
-        "substr",
-        "substring",
-        "replace",
-        "concat",
-        "strip_accents",
-        "split_part",
-        "starts_with",
-        "ends_with",
-        "prefix",
-        "suffix",
-        "contains",
-        "like_escape",
-        "not_like_escape",
-        "regexp_matches",
-        "regexp_full_match",
-        "regexp_replace",
-        "regexp_extract",
-        "date_diff",
-        "datediff",
-        "date_part",
-        "datepart",
-        "date_trunc",
-        "epoch",
-        "year",
-        "month",
-        "day",
-        "hour",
-        "minute",
-        "dayofweek",
-        "isodow",
-        "make_date",
-        "isnan",
-        "isfinite",
-        "strpos",
-        "position",
-        "coalesce",
-        "exact_product",
-        "plain_text",
-    )
-)
 _ALLOWED_CLASSES = frozenset(
     ("COLUMN_REF", "CONSTANT", "FUNCTION", "COMPARISON", "CONJUNCTION", "OPERATOR", "CASE", "CAST", "TYPE", "BETWEEN", "PARAMETER")
 )
@@ -191,12 +62,6 @@ class ExpressionError(ReconError):
     def __init__(self, message: str, offset: int | None = None) -> None:
         super().__init__(message)
         self.offset = offset
-
-
-def total_columns(types: Mapping[str, Any] | list[str]) -> dict[str, str]:
-    """What ``escalation`` predicates see: the totals of a firm, broker or account over the given break types."""
-    base = {"total_impact": MONEY, "missing_count": "BIGINT", "break_count": "BIGINT", "halting_count": "BIGINT"}
-    return base | {f"count_{name}": "BIGINT" for name in types}
 
 
 def check_expression(text: str, columns: Mapping[str, str], *, want: Want, params: Mapping[str, Any] | None = None) -> None:
@@ -237,7 +102,7 @@ def check_select(text: str, columns: Mapping[str, str], params: Mapping[str, Any
             raise ExpressionError("a table function has no place in a rule's select", _offset(part, text, 0))
         if part.get("class") == "PARAMETER" and part["identifier"] not in params:
             raise ExpressionError(f"unknown parameter ${part['identifier']}{_did_you_mean(part['identifier'], params)}")
-        if part.get("class") == "FUNCTION" and part["function_name"] not in ALLOWED_FUNCTIONS | _AGGREGATES:
+        if part.get("class") == "FUNCTION" and part["function_name"] not in ALLOWED_FUNCTIONS | AGGREGATES:
             raise ExpressionError(f"function {part['function_name']!r} is not available to rules", _offset(part, text, 0))
     query = compile_select(text, {name: literal(value) for name, value in params.items()})
     with _checker() as connection:
@@ -250,28 +115,6 @@ def check_select(text: str, columns: Mapping[str, str], params: Mapping[str, Any
     if missing:
         raise ExpressionError(f"a rule's select returns broker, account, symbol and leg; {', '.join(missing)} not returned")
     return found
-
-
-_AGGREGATES = frozenset(
-    (
-        "count",
-        "count_star",
-        "sum",
-        "min",
-        "max",
-        "avg",
-        "any_value",
-        "bool_and",
-        "bool_or",
-        "list",
-        "first",
-        "string_agg",
-        "median",
-        "arg_min",
-        "arg_max",
-        "count_if",
-    )
-)
 
 
 def compile_expression(text: str, literals: Mapping[str, str]) -> str:
@@ -358,7 +201,7 @@ def _check_node(node: Mapping[str, Any], text: str, columns: Mapping[str, str], 
     elif kind == "FUNCTION":
         name = node["function_name"]
         if name not in ALLOWED_FUNCTIONS:
-            hint = ": an expression sees one pair, not several" if name in _AGGREGATES else ""
+            hint = ": an expression sees one pair, not several" if name in AGGREGATES else ""
             raise ExpressionError(f"function {name!r} is not available in expressions{hint}", at)
     elif kind not in _ALLOWED_CLASSES:
         raise ExpressionError(_REFUSED.get(kind, f"{kind.lower()} is not available in expressions"), at)

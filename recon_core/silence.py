@@ -10,8 +10,9 @@ from typing import Any, NamedTuple
 
 import duckdb
 
+from recon_core.columns import PAIR_COLUMNS
 from recon_core.config.policy import Policy, Scope
-from recon_core.expressions import PAIR_COLUMNS, columns_of, compile_expression, literal
+from recon_core.expressions import columns_of, compile_expression, literal
 from recon_core.sql import quoted
 from recon_core.tuning import condition
 

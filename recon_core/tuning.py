@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from decimal import Decimal
 from fnmatch import fnmatchcase
 
+from recon_core.columns import PAIR_COLUMNS
 from recon_core.config.policy import ActiveRule, Halt, Match, Policy, Tuning, Value
-from recon_core.expressions import PAIR_COLUMNS, compile_detail, compile_expression, literal
+from recon_core.expressions import compile_detail, compile_expression, literal
 from recon_core.sql import quoted
 
 

@@ -18,11 +18,11 @@ from doc_pages import DOCS, PAGES, README, ROOT, commands, table, tables
 from recon_core import Ask, Broker, Feed, Position, Rule, errors, hookspecs
 from recon_core.cli import COMMANDS, main
 from recon_core.collect import collect
+from recon_core.columns import PAIR_COLUMNS
 from recon_core.config.config_schema import config_schema
 from recon_core.config.policy_schema import policy_schema
 from recon_core.config.settings import BrokerSettings
 from recon_core.errors import EXIT_MEANING
-from recon_core.expressions import PAIR_COLUMNS
 from recon_core.host import load_host
 from recon_core.plugin_module import HOOKS
 from recon_core.report import schema_text

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from recon_core.columns import BREAK_COLUMNS, PAIR_COLUMNS, total_columns
 from recon_core.config.policy import ActiveRule, Value
 from recon_core.config.problems import Path, Place
 from recon_core.config.validation import Checked
@@ -18,7 +19,7 @@ class ExpressionChecks:
 
     def declared_rule(self, rule: ActiveRule, where: Path) -> None:
         """All expressions of a rule that the policy declares."""
-        from recon_core.expressions import PAIR_COLUMNS, check_detail
+        from recon_core.expressions import check_detail
 
         self._check(rule.when, PAIR_COLUMNS, (*where, "when"), want="BOOLEAN")
         self._check(rule.impact, PAIR_COLUMNS, (*where, "impact"), want="NUMBER")
@@ -28,16 +29,12 @@ class ExpressionChecks:
 
     def halt(self, text: str, params: Sequence[Mapping[str, Value]], where: Path) -> None:
         """A ``halt: {when: ...}``; ``params`` are those of each rule that it is for, all of which must know what it names."""
-        from recon_core.expressions import BREAK_COLUMNS
-
         for known in params or [{}]:
             if not self._check(text, BREAK_COLUMNS, where, want="BOOLEAN", params=known):
                 return
 
     def escalation(self, text: str, types: Sequence[str], where: Path) -> None:
         """A predicate over the totals of the listed break types."""
-        from recon_core.expressions import total_columns
-
         self._check(text, total_columns(list(types)), where, want="BOOLEAN")
 
     def _check(self, text: str, columns: Mapping[str, str], where: Path, **options: Any) -> bool:
