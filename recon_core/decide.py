@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 from recon_core.config.policy import Escalation, Policy
-from recon_core.model import Decision, Reason
-from recon_core.silence import Halting, Total
+from recon_core.model import Decision, Halting, Reason, Total
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from recon_core.errors import MalformedError
 
 Leg = Literal["NET", "LONG", "SHORT"]
 Basis = Literal["trade", "settlement", "unknown"]
+Scope = Literal["firm", "broker", "account"]
 LEGS: tuple[Leg, ...] = ("NET", "LONG", "SHORT")
 QUANTITY_PLACES = 18
 PRICE_PLACES = 12
@@ -217,6 +218,42 @@ class Ask:
 
     as_of: datetime | None = None
     accounts: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Total:
+    """What the breaks of one scope add up to, silenced ones left out. ``total_impact`` is None where one is unknown."""
+
+    scope: Scope
+    broker: str | None
+    account: str | None
+    break_count: int
+    missing_count: int
+    halting_count: int
+    total_impact: Decimal | None
+    known_impact: Decimal
+    unknown_count: int
+    counts: Mapping[str, int]
+    tripped: Mapping[str, bool | None]
+    behind: Mapping[str, tuple[int, tuple[str, ...]]]
+    """By escalation, how many breaks its predicate speaks of, and the ids of the worst 100."""
+
+    @property
+    def name(self) -> str:
+        """The scope as a person reads it."""
+        return {"firm": "firm", "broker": f"broker {self.broker}", "account": f"account {self.broker}/{self.account}"}[self.scope]
+
+
+@dataclass(frozen=True, slots=True)
+class Halting:
+    """The breaks of one rule that halt in one scope, by the policy entry that says so (0: the rule's own)."""
+
+    type: str
+    source: int
+    scope: str
+    count: int
+    breaks: tuple[str, ...]
+    symbols: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,24 +20,17 @@ from recon_core.engine import connect, shut_off
 from recon_core.errors import BookError, ConfigError, EngineError, NoVerdictError
 from recon_core.feeds import ProvenFeed, Survey, prove, run_time, survey, unique, with_coverage_note
 from recon_core.host import Host, load_host
+from recon_core.listing import parquet_query, worst
 from recon_core.match import Scan, find, scan
 from recon_core.report import to_html, to_json
 from recon_core.report.build import build
 from recon_core.sides import compare, uneven_lots
-from recon_core.silence import (
-    expired,
-    halting,
-    parquet_query,
-    rule_impacts,
-    silence,
-    silenced,
-    totals,
-    worst,
-)
+from recon_core.silence import expired, silence
 from recon_core.sql import quoted
 from recon_core.state.files import write_together
 from recon_core.state.history import delivered, read_history, remember
 from recon_core.tables.mounting import duplicate_rows
+from recon_core.totals import halting, rule_impacts, silenced, totals
 from recon_core.verdict import Verdict
 
 LISTED = 10_000

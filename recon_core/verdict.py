@@ -12,8 +12,7 @@ from recon_core.config.policy import Policy
 from recon_core.errors import ExitCode
 from recon_core.feeds import ProvenFeed, Survey
 from recon_core.match import Scan
-from recon_core.model import Decision
-from recon_core.silence import Total
+from recon_core.model import Decision, Total
 
 
 @dataclass(frozen=True, slots=True)

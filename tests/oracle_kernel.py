@@ -20,12 +20,14 @@ from recon_core.config.policy import Policy
 from recon_core.decide import Doubt, decide
 from recon_core.feeds import ProvenFeed, prove, survey, unique
 from recon_core.host import load_host
+from recon_core.listing import worst
 from recon_core.match import find, scan
-from recon_core.model import POSITION_COLUMNS, Feed, Position, Relation
+from recon_core.model import POSITION_COLUMNS, Feed, Position, Relation, Total
 from recon_core.sides import compare
-from recon_core.silence import Total, halting, silence, totals, worst
+from recon_core.silence import silence
 from recon_core.sql import identifier
 from recon_core.tables.mounting import Mounted, duplicate_rows, load_texts, mount
+from recon_core.totals import halting, totals
 
 ROOT = Path(__file__).parent.parent
 

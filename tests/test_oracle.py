@@ -23,8 +23,8 @@ from oracle_samples import AS_OF, BROKERS, NOW, inputs
 from recon_core.config.policy import Halt, Policy
 from recon_core.config.settings import BrokerSettings
 from recon_core.engine import connect
+from recon_core.listing import worst
 from recon_core.model import Feed, Position
-from recon_core.silence import worst
 
 FIVE = runbook()
 SIX = runbook("CURRENCY_MISMATCH")

@@ -8,8 +8,9 @@ from datetime import date
 from decimal import Decimal
 from typing import Literal
 
+from recon_core.model import Scope
+
 Value = Decimal | str | bool
-Scope = Literal["firm", "broker", "account"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,11 +22,12 @@ from recon_core.definitions import expression_problems, rule_problems
 from recon_core.engine import connect
 from recon_core.errors import BookError, ConfigError, PluginError
 from recon_core.feeds import ProvenFeed, Survey, prove, survey
+from recon_core.listing import worst
 from recon_core.match import find, scan
 from recon_core.model import Feed, FeedStatus, Relation
 from recon_core.rules import Rule
 from recon_core.sides import compare
-from recon_core.silence import silence, worst
+from recon_core.silence import silence
 from recon_core.sql import identifier
 from recon_core.tables.mounting import Mounted, duplicate_rows, load_texts, mount
 from recon_core.testing.case_files import AMOUNTS, BREAK_KEYS, UNKNOWN, Row, RuleCase

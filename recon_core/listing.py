@@ -1,0 +1,45 @@
+"""The breaks one by one, worst first: what the report lists of them, and all of them for breaks.parquet."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import duckdb
+
+from recon_core.columns import PAIR_COLUMNS
+from recon_core.config.policy import Policy
+from recon_core.engine import named_rows
+from recon_core.sql import quoted
+
+
+def worst(connection: duckdb.DuckDBPyConnection, limit: int) -> list[dict[str, Any]]:
+    """The first ``limit`` breaks, worst first, superseded ones left out; numbers as plain text."""
+    return named_rows(
+        connection.execute(f"SELECT {_printed()} FROM breaks WHERE superseded_by IS NULL ORDER BY place LIMIT {limit}")
+    )
+
+
+_NUMBERS = (
+    "book_quantity",
+    "broker_quantity",
+    "quantity_difference",
+    "difference_pct",
+    "book_avg_price",
+    "broker_avg_price",
+    "price",
+)
+
+
+def _printed() -> str:
+    numbers = "".join(f", CASE WHEN {name} IS NOT NULL THEN plain_text({name}) END AS {name}" for name in _NUMBERS)
+    return f"""id, type, severity, broker, account, symbol, leg, related, asset_class, currency, impact::VARCHAR AS impact, detail,
+        halts AND live AS halts, suppressed_by, round(hours_untouched, 2)::DECIMAL(18,2)::VARCHAR AS hours_untouched{numbers}"""
+
+
+def parquet_query(policy: Policy) -> str:
+    """SQL of every break for breaks.parquet, the superseded ones included, exact and in the order of the report."""
+    columns = ", ".join(name for name in PAIR_COLUMNS)
+    reasons = " ".join(f"WHEN {place} THEN {quoted(entry.reason)}" for place, entry in enumerate(policy.suppress))
+    why = f"CASE suppressed_by {reasons} END" if reasons else "CAST(NULL AS VARCHAR)"
+    return f"""SELECT id, type, severity, {columns}, related::VARCHAR AS related, impact, halts AND live AS halts, counts,
+        {why} AS suppressed, superseded_by, detail FROM breaks ORDER BY place"""
