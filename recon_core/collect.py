@@ -19,7 +19,7 @@ DEADLINE_SECONDS = 300.0
 """How long all brokers together may take; one that has not answered by then is FAILED, and the others are judged."""
 
 
-class Answer(NamedTuple):
+class BrokerAnswer(NamedTuple):
     """What one broker answered, and whom we asked."""
 
     settings: BrokerSettings
@@ -36,7 +36,7 @@ def collect(
     clock: Callable[[], datetime],
     secret: Callable[[str], str],
     progress: Callable[[str], None] = lambda _: None,
-) -> list[Answer]:
+) -> list[BrokerAnswer]:
     """The feed of every broker, in the order given. Never raises for a broker: a failure is a FAILED feed with its reason.
 
     ``as_of`` is the time that a person asked for, None: now. ``secret`` turns a reference (``env:NAME``, ``file:PATH``) into
@@ -47,7 +47,7 @@ def collect(
     for _, asking in asked:
         asking.start()
     until = time.monotonic() + DEADLINE_SECONDS
-    return [Answer(settings, adapters[settings.adapter], asking.feed(until)) for settings, asking in asked]
+    return [BrokerAnswer(settings, adapters[settings.adapter], asking.feed(until)) for settings, asking in asked]
 
 
 class _Asking(threading.Thread):

@@ -10,7 +10,7 @@ from typing import Any
 
 import duckdb
 
-from recon_core.collect import Answer
+from recon_core.collect import BrokerAnswer
 from recon_core.errors import BookError, BrokerError
 from recon_core.model import ControlTotal, Feed, FeedStatus
 from recon_core.sql import identifier, quoted
@@ -64,7 +64,7 @@ class ProvenFeed:
     spelling known, that the adapter reports; empty is all.
     """
 
-    answer: Answer
+    answer: BrokerAnswer
     status: FeedStatus
     reason: str
     mounted: Mounted | None = None
@@ -152,7 +152,7 @@ def _read(connection: duckdb.DuckDBPyConnection, source: str, query: str) -> lis
         raise BookError(f"book {source}: cannot be read: {str(error).partition(chr(10))[0]}") from None
 
 
-def run_time(as_of: datetime | None, answers: Sequence[Answer], book_latest: datetime | None, now: datetime) -> datetime:
+def run_time(as_of: datetime | None, answers: Sequence[BrokerAnswer], book_latest: datetime | None, now: datetime) -> datetime:
     """The time that a run is of: as asked, else the latest that a feed or the book speaks of, our own clock at the latest."""
     if as_of is not None:
         return as_of.astimezone(UTC)
@@ -164,7 +164,7 @@ def run_time(as_of: datetime | None, answers: Sequence[Answer], book_latest: dat
 
 def prove(
     connection: duckdb.DuckDBPyConnection,
-    answer: Answer,
+    answer: BrokerAnswer,
     *,
     name: str,
     book: Sequence[BookAccount],
@@ -238,7 +238,7 @@ def unique(connection: duckdb.DuckDBPyConnection, feed: ProvenFeed) -> ProvenFee
     return feed
 
 
-def _wrong_time(answer: Answer, as_of: datetime, *, asked: bool, now: datetime, delivered: Mapping[str, date]) -> str:
+def _wrong_time(answer: BrokerAnswer, as_of: datetime, *, asked: bool, now: datetime, delivered: Mapping[str, date]) -> str:
     """Why the feed is not of the run's day; empty where it is."""
     feed = answer.feed
     if feed.as_of is None:

@@ -23,7 +23,7 @@ from typing import Any, TypeVar
 
 import pluggy
 
-from recon_core import definitions, hookspecs
+from recon_core import class_checks, hookspecs
 from recon_core.brokers import Broker
 from recon_core.drop_ins import find_drop_ins, load_drop_in, mount_drop_ins
 from recon_core.errors import PluginError
@@ -97,7 +97,7 @@ class Host:
 
     def check_rule(self, rule: type[Rule]) -> None:
         """Raise PluginError unless the SQL and the detail of a rule can be meant: syntax, columns, types, parameters."""
-        problems = definitions.expression_problems(rule)
+        problems = class_checks.expression_problems(rule)
         if problems:
             source = str(self.plugin_of(rule.type)) if rule.type in self.rules else "policy"
             raise PluginError("\n".join(f"{source}: {rule.type}.{problem}" for problem in problems))
@@ -203,8 +203,8 @@ class _Assembly:
             plugin = _loaded(plugin, module)
             hooks = hooks_of(module)
             self._register(module, plugin.name)
-            rules = classes_of(hooks.get("recon_register_rules"), Rule, definitions.rule_problems)
-            brokers = classes_of(hooks.get("recon_register_brokers"), Broker, definitions.broker_problems)
+            rules = classes_of(hooks.get("recon_register_rules"), Rule, class_checks.rule_problems)
+            brokers = classes_of(hooks.get("recon_register_brokers"), Broker, class_checks.broker_problems)
         except PluginError as error:
             self.problems += [f"{plugin}: {line}" for line in str(error).splitlines()]
             return

@@ -14,7 +14,7 @@ from oracle_pairs import Inputs
 from oracle_rules import Finding
 
 from recon_core.brokers import Broker
-from recon_core.collect import Answer
+from recon_core.collect import BrokerAnswer
 from recon_core.config.load import load_policy
 from recon_core.config.policy import Policy
 from recon_core.decide import Doubt, decide
@@ -55,7 +55,7 @@ def kernel(connection: duckdb.DuckDBPyConnection, inputs: Inputs) -> Opinion:
     feeds = [
         prove(
             connection,
-            Answer(settings, Broker, _bulk(connection, f"feed_{number}_given", feed) if inputs.typed else feed),
+            BrokerAnswer(settings, Broker, _bulk(connection, f"feed_{number}_given", feed) if inputs.typed else feed),
             name=f"feed_{number}",
             book=held.accounts.get(settings.alias, ()),
             as_of=inputs.as_of,

@@ -13,12 +13,12 @@ from typing import Any
 import duckdb
 
 from recon_core.brokers import Broker
-from recon_core.collect import Answer
+from recon_core.class_checks import expression_problems, rule_problems
+from recon_core.collect import BrokerAnswer
 from recon_core.config.policy import Policy
 from recon_core.config.policy_reader import read_policy
 from recon_core.config.problems import Problems
 from recon_core.config.settings import BrokerSettings
-from recon_core.definitions import expression_problems, rule_problems
 from recon_core.engine import connect
 from recon_core.errors import BookError, ConfigError, PluginError
 from recon_core.feeds import ProvenFeed, Survey, prove, survey
@@ -142,7 +142,7 @@ def _feed(connection: duckdb.DuckDBPyConnection, case: RuleCase, held: Survey, a
     )
     proven = prove(
         connection,
-        Answer(BrokerSettings(alias, "case"), Broker, feed),
+        BrokerAnswer(BrokerSettings(alias, "case"), Broker, feed),
         name=name,
         book=held.accounts.get(alias, ()),
         as_of=case.as_of,
