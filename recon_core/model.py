@@ -245,6 +245,17 @@ class Total:
 
 
 @dataclass(frozen=True, slots=True)
+class Tally:
+    """The live breaks of one type in one account: at least one. ``impact`` is base currency, None where one is unknown."""
+
+    broker: str
+    account: str
+    type: str
+    break_count: int
+    impact: Decimal | None
+
+
+@dataclass(frozen=True, slots=True)
 class Halting:
     """The breaks of one rule that halt in one scope, by the policy entry that says so (0: the rule's own)."""
 

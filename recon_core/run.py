@@ -30,7 +30,7 @@ from recon_core.sql import quoted
 from recon_core.state.files import write_together
 from recon_core.state.history import delivered, read_history, remember
 from recon_core.tables.mounting import duplicate_rows
-from recon_core.totals import halting, rule_impacts, silenced, totals
+from recon_core.totals import halting, rule_impacts, silenced, tallies, totals
 from recon_core.verdict import Verdict
 
 LISTED = 10_000
@@ -158,6 +158,7 @@ def reconcile(
         superseded_count=quiet.superseded,
         suppressed_impact=quiet.suppressed_impact,
         rule_impacts=rule_impacts(connection, policy),
+        tallies=tallies(connection),
         warnings=tuple(expired(policy, as_of.date())),
         plugins=tuple((plugin.name, plugin.version, plugin.sha256) for plugin in configuration.host.plugins),
     )

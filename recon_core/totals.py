@@ -10,7 +10,7 @@ import duckdb
 from recon_core.config.policy import Policy
 from recon_core.engine import named_rows
 from recon_core.expressions import columns_of, compile_expression
-from recon_core.model import Halting, Scope, Total
+from recon_core.model import Halting, Scope, Tally, Total
 from recon_core.sql import quoted
 
 _SCOPE_KEYS: dict[Scope, str] = {"firm": "", "broker": "broker", "account": "broker, account"}
@@ -115,6 +115,15 @@ def silenced(connection: duckdb.DuckDBPyConnection) -> Silenced:
            FROM breaks"""
     ).fetchone()
     return Silenced(*(row or (0, 0, Decimal(0))))
+
+
+def tallies(connection: duckdb.DuckDBPyConnection) -> tuple[Tally, ...]:
+    """The tallies of all accounts, by broker, account and type."""
+    rows = connection.execute(
+        """SELECT broker, account, type, count(*), CASE WHEN count(impact) = count(*) THEN sum(impact)::DECIMAL(38,4) END
+           FROM breaks WHERE live GROUP BY broker, account, type ORDER BY broker, account, type"""
+    ).fetchall()
+    return tuple(Tally(*row) for row in rows)
 
 
 def rule_impacts(connection: duckdb.DuckDBPyConnection, policy: Policy) -> dict[str, Decimal | None]:

@@ -12,7 +12,7 @@ from recon_core.config.policy import Policy
 from recon_core.errors import ExitCode
 from recon_core.feeds import ProvenFeed, Survey
 from recon_core.match import Scan
-from recon_core.model import Decision, Total
+from recon_core.model import Decision, Tally, Total
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +37,7 @@ class Verdict:
     superseded_count: int
     suppressed_impact: Decimal
     rule_impacts: Mapping[str, Decimal | None]
+    tallies: tuple[Tally, ...]
     warnings: tuple[str, ...]
     plugins: tuple[tuple[str, str, str], ...]
 

@@ -129,6 +129,7 @@ def report(*discrepancies: Report, **changes: Any) -> Report:
         "total_impact_with_suppressed": _sum([*money, *held]),
         "pairs": {"matched": 48, "in_book": 50, "at_broker": 49, "unproven": 0},
         "rules": rules,
+        "breaks_by_account": _tallies(counted),
         "not_listed": ["UNMAPPED_SYMBOL"],
         "discrepancies": list(discrepancies),
         "discrepancies_truncated": False,
@@ -161,6 +162,14 @@ def _reason(halting: list[Report]) -> Report:
         "breaks": [item["id"] for item in halting[:100]],
         "break_count": len(halting),
     }
+
+
+def _tallies(counted: list[Report]) -> list[Report]:
+    keys = ("broker", "account", "type")
+    groups: dict[tuple[str, ...], list[Report]] = {}
+    for item in sorted(counted, key=lambda item: [item[key] for key in keys]):
+        groups.setdefault(tuple(item[key] for key in keys), []).append(item)
+    return [dict(zip(keys, key, strict=True)) | {"break_count": len(items), "impact": _sum(items)} for key, items in groups.items()]
 
 
 def clean() -> Report:

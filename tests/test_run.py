@@ -168,6 +168,19 @@ def _stable(report: dict[str, Any]) -> str:
     return json.dumps(report)
 
 
+def test_breaks_are_told_by_account_and_type_however_many_are_listed(deployment: Deployment) -> None:
+    deployment.book([*HELD, book_row("NVDA", "7", account="HEDGE"), book_row("KO", "9", "", account="HEDGE")])
+    deployment.feed([feed_row("AAPL", "90"), feed_row("MSFT", "50", "400"), feed_row("ES", "1", account="HEDGE")])
+    report = deployment.report()
+    assert [tuple(entry.values()) for entry in report["breaks_by_account"]] == [
+        ("prime", "HEDGE", "MISSING_AT_BROKER", 2, None),
+        ("prime", "HEDGE", "MISSING_IN_DB", 1, "10.0000"),
+        ("prime", "MAIN", "MISSING_AT_BROKER", 1, "7500.0000"),
+        ("prime", "MAIN", "QUANTITY_MISMATCH", 1, "100.0000"),
+    ]
+    assert sum(entry["break_count"] for entry in report["breaks_by_account"]) == report["break_count"]
+
+
 @pytest.mark.case("I10")
 def test_the_same_run_again_gives_the_same_break_ids(deployment: Deployment) -> None:
     deployment.feed(REPORTED[1:])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
@@ -59,6 +60,7 @@ def build(verdict: Verdict, *, run: Mapping[str, Any], finished_at: datetime) ->
             }
             for rule in policy.rules.values()
         ],
+        "breaks_by_account": [asdict(entry) | {"impact": _money(entry.impact)} for entry in verdict.tallies],
         "not_listed": list(policy.not_listed),
         "discrepancies": discrepancies,
         "discrepancies_truncated": verdict.listed > len(discrepancies),
