@@ -129,6 +129,8 @@ def _rule_problems(rule: type[Rule]) -> Iterator[str]:
         if isinstance(schema, Mapping):
             if "default" not in schema:
                 yield f"params.{name} has no default: the policy need not name every parameter"
+            if _is_number(schema.get("default")) and _has_too_many_digits(Decimal(str(schema["default"]))):
+                yield f"params.{name}.default has too many digits: at most 18 before and 18 after the point are compared exactly"
             if "type" not in schema or (schema["type"] not in PARAMETER_TYPES and _is_type(schema["type"])):
                 yield f"params.{name}.type is {schema.get('type')!r}; a parameter is one of {', '.join(PARAMETER_TYPES)}"
 
@@ -190,6 +192,10 @@ def _halt_problems(rule: type[Rule]) -> Iterator[str]:
 
 def _is_number(value: Any) -> bool:
     return isinstance(value, (int, float, Decimal)) and not isinstance(value, bool) and Decimal(value).is_finite()
+
+
+def _has_too_many_digits(number: Decimal) -> bool:
+    return number.adjusted() >= 18 or int(number.as_tuple().exponent) < -18
 
 
 def _is_count(value: Any) -> bool:

@@ -31,6 +31,7 @@ def connect() -> Iterator[duckdb.DuckDBPyConnection]:
             "autoinstall_known_extensions": "false",
             "autoload_known_extensions": "false",
             "preserve_insertion_order": "false",
+            "ieee_floating_point_ops": "false",  # x / 0 is an error, so that a TRY makes it unknown, not Infinity or NaN
         }
         connection = duckdb.connect(":memory:", config=settings)
         try:

@@ -53,6 +53,9 @@ _NUMBERS = (
 )
 _PLACE = re.compile(r"\{(\w+)\}|\{\{|\}\}")
 
+_MOST_LEVELS = 100  # what Python can follow
+_MOST_DIGITS = 38
+
 Want = Literal["BOOLEAN", "NUMBER"]
 
 
@@ -104,6 +107,8 @@ def check_select(text: str, columns: Mapping[str, str], params: Mapping[str, Any
             raise ExpressionError(f"unknown parameter ${part['identifier']}{_did_you_mean(part['identifier'], params)}")
         if part.get("class") == "FUNCTION" and part["function_name"] not in ALLOWED_FUNCTIONS | AGGREGATES:
             raise ExpressionError(f"function {part['function_name']!r} is not available to rules", _offset(part, text, 0))
+        if part.get("class") == "FUNCTION":
+            _check_escape(part, _offset(part, text, 0))
     query = compile_select(text, {name: literal(value) for name, value in params.items()})
     with _checker() as connection:
         _pairs_table(connection, columns)
@@ -125,6 +130,11 @@ def compile_expression(text: str, literals: Mapping[str, str]) -> str:
 def columns_of(text: str) -> set[str]:
     """The columns that a checked expression names."""
     return {part["column_names"][-1].lower() for part in _nodes(_parse(text)) if part.get("class") == "COLUMN_REF"}
+
+
+def divides(text: str) -> bool:
+    """Whether a checked expression divides: in binary floating point, whose quotients are not exact."""
+    return any(part.get("class") == "FUNCTION" and part["function_name"] in ("/", "//") for part in _nodes(_parse(text)))
 
 
 def cannot_fail(text: str, columns: Mapping[str, str], params: Mapping[str, Any]) -> bool:
@@ -164,8 +174,10 @@ def compile_detail(template: str, columns: Mapping[str, str], literals: Mapping[
             parts.append(quoted(match[0][0]))
         elif match[1] in columns:
             parts.append(f"plain_text({identifier(match[1])})")
-        else:
+        elif match[1] in literals:
             parts.append(f"plain_text({literals[match[1]]})")
+        else:
+            raise ExpressionError(f"unknown column {match[1]!r} in the detail", match.start())
     parts.append(quoted(template[end:]))
     return " || ".join(part for part in parts if part != "''") or "''"
 
@@ -179,8 +191,9 @@ def literal(value: Any) -> str:
         digits = text.lstrip("+-")
         whole, _, places = digits.partition(".")
         width = len(whole.lstrip("0")) + len(places)
-        if width > 38:
-            raise ExpressionError(f"{text} has more than 38 digits")
+        if width > _MOST_DIGITS:
+            shown = text if len(text) <= 60 else f"{text[:57]}..."
+            raise ExpressionError(f"{shown} has {width} digits, and {_MOST_DIGITS} are the most")
         return f"CAST({text} AS DECIMAL({max(width, 1)},{len(places)}))"
     return quoted(str(value))
 
@@ -203,8 +216,23 @@ def _check_node(node: Mapping[str, Any], text: str, columns: Mapping[str, str], 
         if name not in ALLOWED_FUNCTIONS:
             hint = ": an expression sees one pair, not several" if name in AGGREGATES else ""
             raise ExpressionError(f"function {name!r} is not available in expressions{hint}", at)
+        _check_escape(node, at)
     elif kind not in _ALLOWED_CLASSES:
         raise ExpressionError(_REFUSED.get(kind, f"{kind.lower()} is not available in expressions"), at)
+
+
+def _check_escape(node: Mapping[str, Any], at: int | None) -> None:
+    """The database engine gives up on a wrong LIKE ... ESCAPE in the middle of a query, where no TRY helps."""
+    if node["function_name"] not in ("like_escape", "not_like_escape"):
+        return
+    given = [argument["expression"].get("literal", {}) for argument in node["arguments"][1:]]
+    if any(part.get("kind") != "STRING" for part in given):
+        raise ExpressionError("LIKE ... ESCAPE is due with two texts: 'A!_%' ESCAPE '!'", at)
+    pattern, escape = (part["text"] for part in given)
+    if len(escape) != 1:
+        raise ExpressionError(f"ESCAPE takes one character, not {escape!r}", at)
+    if pattern.replace(escape * 2, "").endswith(escape):
+        raise ExpressionError(f"the pattern {pattern!r} ends with its escape character", at)
 
 
 def _parse(text: str) -> dict[str, Any]:
@@ -227,6 +255,8 @@ def _parse_statement(text: str, prefix: str = "") -> dict[str, Any]:
         position = tree.get("position")
         offset = None if position is None else _characters(text, int(position) - len(prefix))
         message = tree["error_message"]
+        if "expression depth" in message:
+            raise ExpressionError(f"nested deeper than {_MOST_LEVELS} levels: take it apart")
         if "parser" not in tree["error_type"]:
             raise ExpressionError("one expression is due, not several statements" if prefix else "a SELECT is due", offset)
         raise ExpressionError(message, offset)
@@ -265,7 +295,10 @@ def _rewritten(node: Any, literals: Mapping[str, str], *, exact: bool) -> Any:
     if not isinstance(node, dict):
         return node
     if node.get("class") == "PARAMETER":
-        return _parse(literals[node["identifier"]])
+        name = node["identifier"]
+        if name not in literals:
+            raise ExpressionError(f"unknown parameter ${name}{_did_you_mean(name, literals)}")
+        return _parse(literals[name])
     changed = {key: _rewritten(value, literals, exact=exact) for key, value in node.items()}
     if exact and node.get("class") == "FUNCTION" and node["function_name"] == "*" and all(map(_has_column, node["arguments"])):
         changed |= {"function_name": "exact_product", "is_operator": False, "qualified_name": {"path": ["exact_product"]}}
@@ -341,6 +374,8 @@ class _checker:  # noqa: N801  # used as a context manager
                 "enable_external_access": "false",
                 "threads": "1",
                 "autoinstall_known_extensions": "false",
+                "ieee_floating_point_ops": "false",
+                "max_expression_depth": str(_MOST_LEVELS),
             }
             _checker._connection = duckdb.connect(":memory:", config=settings)
             _checker._connection.execute(MACROS)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -18,6 +19,7 @@ from recon_core.config.load import Configuration, load_configuration
 from recon_core.decide import Doubt, decide
 from recon_core.engine import connect, shut_off
 from recon_core.errors import BookError, ConfigError, EngineError, NoVerdictError
+from recon_core.expressions import ExpressionError
 from recon_core.feeds import ProvenFeed, Survey, prove, run_time, survey, unique, with_coverage_note
 from recon_core.host import Host, load_host
 from recon_core.listing import parquet_query, worst
@@ -133,7 +135,8 @@ def reconcile(
     feeds = [with_coverage_note(connection, feed, book.mounted) for feed in feeds]
 
     progress("matching")
-    feeds, scanned = _match(connection, configuration, book, held, feeds, as_of, now)
+    with _rules_named(configuration):
+        feeds, scanned = _match(connection, configuration, book, held, feeds, as_of, now)
     silence(connection, policy, as_of.date())
     sums = totals(connection, policy)
     doubts = [Doubt(feed.alias, str(feed.status), feed.reason, _in_doubt(feed)) for feed in feeds if not feed.proven]
@@ -216,6 +219,18 @@ class PositionReconciler:
         if unproven:
             raise NoVerdictError("no verdict: " + "; ".join(unproven))
         return build(verdict, run={"run_id": "look", "started_at": started_at}, finished_at=_now())
+
+
+@contextmanager
+def _rules_named(configuration: Configuration[Host]) -> Iterator[None]:
+    """Where the SQL of a rule fails, say of which one and why. Checking it costs a parse, which a run that goes well is spared."""
+    try:
+        yield
+    except (duckdb.ProgrammingError, ExpressionError, RecursionError):
+        for rule in configuration.policy.rules.values():
+            if not rule.declared:
+                configuration.host.check_rule(configuration.host.rules[rule.type])
+        raise
 
 
 def _match(

@@ -42,7 +42,11 @@ def _totals_of(connection: duckdb.DuckDBPyConnection, policy: Policy, scope: Sco
             count(*) FILTER (WHERE live AND counts AND impact IS NULL) AS unknown_count{", " + kinds if kinds else ""}{behind}
         FROM breaks {group}"""
     whole = f"SELECT *, CASE WHEN unknown_count = 0 THEN known_impact END AS total_impact FROM ({summed})"
-    tripped = "".join(f", TRY({compile_expression(entry.when, {})}) AS t{place}" for place, entry in enumerate(here))
+    # Where no break is, a quotient of two zeros is no doubt: nothing is there to be escalated.
+    known = "CASE WHEN break_count = 0 THEN false END"
+    tripped = "".join(
+        f", coalesce(TRY({compile_expression(entry.when, {})}), {known}) AS t{place}" for place, entry in enumerate(here)
+    )
     rows = named_rows(connection.execute(f"SELECT *{tripped} FROM ({whole})"))
     return [
         Total(

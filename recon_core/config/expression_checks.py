@@ -14,8 +14,8 @@ from recon_core.config.validation import Checked
 class ExpressionChecks:
     """Checks expressions of one file; what is wrong becomes a problem at the very word, where the file shows it as written."""
 
-    def __init__(self, checked: Checked) -> None:
-        self._checked = checked
+    def __init__(self, checked: Checked, warn: Callable[[Path, str], None]) -> None:
+        self._checked, self._warn = checked, warn
 
     def declared_rule(self, rule: ActiveRule, where: Path) -> None:
         """All expressions of a rule that the policy declares."""
@@ -38,9 +38,12 @@ class ExpressionChecks:
         self._check(text, total_columns(list(types)), where, want="BOOLEAN")
 
     def _check(self, text: str, columns: Mapping[str, str], where: Path, **options: Any) -> bool:
-        from recon_core.expressions import check_expression
+        from recon_core.expressions import check_expression, divides
 
-        return self._report(lambda: check_expression(text, columns, **options), text, where)
+        sound = self._report(lambda: check_expression(text, columns, **options), text, where)
+        if sound and divides(text):
+            self._warn(where, "a division is not exact, and by 0 it has no value: compare products, a > 0.1 * b, not a / b > 0.1")
+        return sound
 
     def _report(self, check: Callable[[], None], text: str, where: Path) -> bool:
         from recon_core.expressions import ExpressionError

@@ -42,7 +42,7 @@ class _PolicyReader:
         self._warnings: list[str] = []
         self._document = replace(document, wrong=document.wrong | _unknown_types(document, root, rules))
         self._checked = check(self._document, root, exact(policy_schema(rules)))
-        self._expressions = ExpressionChecks(self._checked)
+        self._expressions = ExpressionChecks(self._checked, self._warn)
         listed = self._checked.value.get("rules")
         self._listed: list[str] = list(listed) if isinstance(listed, dict) else []
 
@@ -171,7 +171,9 @@ class _PolicyReader:
         return meant
 
     def _warn(self, path: PlacePath, message: str) -> None:
-        self._warnings.append(self._document.problems.headline(self._checked.root.place_of(path), message, path))
+        warning = self._document.problems.headline(self._checked.root.place_of(path), message, path)
+        if warning not in self._warnings:
+            self._warnings.append(warning)
 
     def _warn_of_fractions(self, value: Any, path: PlacePath) -> None:
         """A percentage below one is most often a fraction by mistake, which makes a limit a hundred times as tight."""
