@@ -129,7 +129,7 @@ def _config_page(brokers: Mapping[str, type[Broker]]) -> Lines:
         " options of plugins that you install.",
     )
     yield from table(schema, leave=keys)
-    for name in ("plugins", "book"):
+    for name in ("plugins", "book", "schedule", "halt"):
         yield f"## `{name}`"
         yield ""
         own = {key: value for key, value in keys[name]["properties"].items() if value != FILE_OPTIONS.get(key)}

@@ -11,6 +11,7 @@ from typing import Any
 import duckdb
 
 from recon_core.collect import BrokerAnswer
+from recon_core.elapsed import Intervals, elapsed
 from recon_core.errors import BookError, BrokerError
 from recon_core.model import ControlTotal, Feed, FeedStatus
 from recon_core.sql import identifier, quoted
@@ -172,17 +173,18 @@ def prove(
     asked: bool,
     now: datetime,
     delivered: Mapping[str, date],
+    closed: Intervals = (),
 ) -> ProvenFeed:
     """Mount one answer as ``name`` and judge it against the book's accounts at this broker.
 
     ``as_of`` is the time of the run, ``asked`` whether a person asked for it. ``delivered`` are the files of earlier runs:
-    sha256 and the last day that each was taken for.
+    sha256 and the last day that each was taken for. ``closed`` are hours that do not count towards a feed's age.
     """
     feed = answer.feed
     bare = ProvenFeed(answer, feed.status, feed.reason, everywhere=True, notes=feed.notes)
     if feed.status in (FeedStatus.FAILED, FeedStatus.NOT_READY):
         return bare
-    late = _wrong_time(answer, as_of, asked=asked, now=now, delivered=delivered)
+    late = _wrong_time(answer, as_of, asked=asked, now=now, delivered=delivered, closed=closed)
     if late:
         return replace(bare, status=FeedStatus.NOT_READY, reason=late)
     try:
@@ -238,7 +240,9 @@ def unique(connection: duckdb.DuckDBPyConnection, feed: ProvenFeed) -> ProvenFee
     return feed
 
 
-def _wrong_time(answer: BrokerAnswer, as_of: datetime, *, asked: bool, now: datetime, delivered: Mapping[str, date]) -> str:
+def _wrong_time(
+    answer: BrokerAnswer, as_of: datetime, *, asked: bool, now: datetime, delivered: Mapping[str, date], closed: Intervals
+) -> str:
     """Why the feed is not of the run's day; empty where it is."""
     feed = answer.feed
     if feed.as_of is None:
@@ -246,9 +250,9 @@ def _wrong_time(answer: BrokerAnswer, as_of: datetime, *, asked: bool, now: date
     ahead = timedelta(days=1) if feed.date_only else AHEAD
     if feed.as_of > now + ahead:
         return f"the feed is dated {_time(feed.as_of)}, which is still to come"
-    if feed.as_of.date() < as_of.date() and as_of - feed.as_of > STALE_AFTER:
+    if feed.as_of.date() < as_of.date() and elapsed(feed.as_of, as_of, closed) > STALE_AFTER:
         return f"the feed is of {_time(feed.as_of)}, the run of {_time(as_of)}: stale, no quantity is judged"
-    if asked and feed.as_of.date() > as_of.date() and feed.as_of - as_of > STALE_AFTER:
+    if asked and feed.as_of.date() > as_of.date() and elapsed(as_of, feed.as_of, closed) > STALE_AFTER:
         return f"the feed is of {_time(feed.as_of)}, after the run's {_time(as_of)}"
     known = delivered.get(feed.sha256 or "")
     if feed.relation is not None and known is not None and known < as_of.date() and answer.settings.unchanged == "refuse":

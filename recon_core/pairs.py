@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
+from recon_core.elapsed import Intervals, microseconds_sql
 from recon_core.expressions import MULTIPLIER, PRICE, QUANTITY, RATE, identifier, literal, quoted
 
 VALUE_COLUMNS: dict[str, str] = {
@@ -48,7 +49,7 @@ class Comparison:
 
     ``brokers`` are those compared; ``unproven`` is an SQL condition over broker, account and asset_class: true where an
     absence at the broker proves nothing (empty: nowhere). ``assumed_currency`` are brokers for which neither side has a
-    currency column, so that the base currency is meant.
+    currency column, so that the base currency is meant. ``closed`` are hours before ``as_of`` that do not count.
     """
 
     book: Side
@@ -61,6 +62,7 @@ class Comparison:
     price_fallback: bool
     unproven: str
     assumed_currency: tuple[str, ...]
+    closed: Intervals = ()
 
 
 def keys(comparison: Comparison) -> list[str]:
@@ -134,7 +136,8 @@ def derived(comparison: Comparison, relation: str, *, as_carried: bool = False) 
             {column("b", "multiplier")} AS book_multiplier, {column("f", "multiplier")} AS broker_multiplier,
             {touched} AS book_updated_at, {column("f", "updated_at")} AS broker_updated_at,
             coalesce({market}, {average}) AS price, {market} IS NULL AS at_average, {as_of} AS as_of,
-            CASE WHEN {touched} <= {late} THEN (epoch_us({as_of}) - epoch_us({touched})) / 3.6e9 END AS hours_untouched
+            CASE WHEN {touched} <= {late} THEN {microseconds_sql(touched, comparison.as_of, comparison.closed)} / 3.6e9 END
+                AS hours_untouched
         FROM ({relation})"""
     proven = f"""
         SELECT *, {present} AS at_broker,

@@ -17,6 +17,7 @@ from recon_core.collect import collect
 from recon_core.config.credentials import secret_value
 from recon_core.config.load import Configuration, load_configuration
 from recon_core.decide import Doubt, decide
+from recon_core.elapsed import Intervals
 from recon_core.engine import connect, shut_off
 from recon_core.errors import BookError, ConfigError, EngineError, NoVerdictError
 from recon_core.expressions import ExpressionError
@@ -26,6 +27,7 @@ from recon_core.listing import parquet_query, worst
 from recon_core.match import Scan, find, scan
 from recon_core.report import to_html, to_json
 from recon_core.report.build import build
+from recon_core.schedule import recently_closed
 from recon_core.sides import compare, uneven_lots
 from recon_core.silence import expired, silence
 from recon_core.sql import quoted
@@ -118,6 +120,7 @@ def reconcile(
 
     progress("proving the feeds")
     as_of = run_time(request.as_of, answers, held.latest, now)
+    idle = recently_closed(settings.schedule, as_of, now)
     feeds = [
         prove(
             connection,
@@ -128,6 +131,7 @@ def reconcile(
             asked=request.as_of is not None,
             now=now,
             delivered=earlier.get(answer.settings.alias, {}),
+            closed=idle,
         )
         for number, answer in enumerate(answers)
     ]
@@ -136,7 +140,7 @@ def reconcile(
 
     progress("matching")
     with _rules_named(configuration):
-        feeds, scanned = _match(connection, configuration, book, held, feeds, as_of, now)
+        feeds, scanned = _match(connection, configuration, book, held, feeds, as_of, now, idle)
     silence(connection, policy, as_of.date())
     sums = totals(connection, policy)
     doubts = [Doubt(feed.alias, str(feed.status), feed.reason, _in_doubt(feed)) for feed in feeds if not feed.proven]
@@ -241,6 +245,7 @@ def _match(
     feeds: list[ProvenFeed],
     as_of: datetime,
     now: datetime,
+    idle: Intervals,
 ) -> tuple[list[ProvenFeed], Scan]:
     """Breaks of the feeds that can be used, as the table ``found``. A feed in which a key repeats is FAILED on the way.
 
@@ -253,7 +258,7 @@ def _match(
         raise BookError("\n".join(f"book {book.source}: {position}" for position in uneven))
     feeds = [_addable(connection, feed) for feed in feeds]
     while True:
-        comparison = compare(book.mounted, feeds, policy, book_lots=lots, fx=settings.fx, as_of=as_of, now=now)
+        comparison = compare(book.mounted, feeds, policy, book_lots=lots, fx=settings.fx, as_of=as_of, now=now, closed=idle)
         summed = lots or netted or any(feed.feed.lots for feed in feeds)
         rows = None if summed else (held.positions_at(comparison.brokers), sum(feed.positions for feed in feeds))
         scanned = scan(connection, comparison, policy, rows)

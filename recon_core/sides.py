@@ -9,6 +9,7 @@ from decimal import Decimal
 import duckdb
 
 from recon_core.config.policy import Policy
+from recon_core.elapsed import Intervals
 from recon_core.feeds import ProvenFeed
 from recon_core.pairs import VALUE_COLUMNS, Comparison, Side, side_query
 from recon_core.sql import identifier, quoted
@@ -24,8 +25,12 @@ def compare(
     fx: Mapping[str, Decimal],
     as_of: datetime,
     now: datetime,
+    closed: Intervals = (),
 ) -> Comparison:
-    """What ``match`` compares: the book's rows of the brokers in ``feeds`` against every feed that may be used."""
+    """What ``match`` compares: the book's rows of the brokers in ``feeds`` against every feed that may be used.
+
+    ``closed`` are the hours before ``as_of`` in which a position need not be confirmed.
+    """
     brokers = tuple(feed.alias for feed in feeds)
     netted = [feed.alias for feed in feeds if feed.answer.settings.legs == "net"]
     usable = [feed for feed in feeds if feed.mounted is not None]
@@ -47,6 +52,7 @@ def compare(
             for feed in feeds
             if "currency" not in book.columns_present and not (feed.mounted and "currency" in feed.mounted.columns_present)
         ),
+        closed=closed,
     )
 
 

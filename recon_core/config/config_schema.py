@@ -8,6 +8,7 @@ from recon_core.brokers import Broker
 from recon_core.config.rates import RATE
 from recon_core.config.schema import DIALECT, NOT_EMPTY, Schema, choice, list_of, text
 from recon_core.model import POSITION_COLUMNS
+from recon_core.schedule import DAYS
 
 SECRET_REFERENCE = r"^(env:[A-Za-z_][A-Za-z0-9_]*|file:.+)$"  # noqa: S105  # the form of a reference, not a secret
 
@@ -45,6 +46,8 @@ def config_schema(brokers: Mapping[str, type[Broker]], adapters: Mapping[str, st
                 **entries,
             },
             "fx": _rates(),
+            "schedule": schedule_schema(),
+            "halt": halt_schema(),
         },
     }
 
@@ -58,6 +61,62 @@ def plugins_schema() -> Schema:
         "properties": {
             "drop_ins": text("Folder whose brokers/ and rules/ hold plugin files."),
             "disabled": list_of(text("Name of a plugin."), "Installed plugins that are not loaded."),
+        },
+    }
+
+
+def schedule_schema() -> Schema:
+    """The schema of ``schedule``."""
+    return {
+        "type": "object",
+        "description": "When a run is due: how long a permit lasts, and which hours count towards the age of rows and feeds.",
+        "required": ["due", "timezone"],
+        "additionalProperties": False,
+        "properties": {
+            "due": {
+                "type": "string",
+                "pattern": r"^([01]\d|2[0-3]):[0-5]\d$",
+                "patternErrorMessage": "a time of day is due, such as 16:30",
+                "description": "Time of day, such as 16:30. On a half-day of the calendar it moves by as much as the close does.",
+            },
+            "timezone": text("IANA time zone of `due` and of the days, such as America/New_York."),
+            "days": {
+                "type": "string",
+                "pattern": f"^{DAYS}(,{DAYS})*$",
+                "patternErrorMessage": "weekdays are due, such as Mon-Fri or Mon,Wed,Fri",
+                "default": "Mon-Fri",
+                "description": "Days on which a run is due: Mon-Fri, Sun-Thu, or Mon,Wed,Fri.",
+            },
+            "calendar": text("Exchange whose sessions are the days, such as XNYS, in place of `days` (extra `calendar`)."),
+            "grace_hours": {
+                "type": "number",
+                "minimum": 0,
+                "maximum": 168,
+                "default": 4,
+                "description": "Hours after the due time until which the last permit holds.",
+            },
+        },
+    }
+
+
+def halt_schema() -> Schema:
+    """The schema of ``halt``."""
+    return {
+        "type": "object",
+        "description": "What a halting decision does.",
+        "additionalProperties": False,
+        "properties": {
+            "mode": choice(
+                ["armed", "shadow"], "shadow: a run decides and reports, and stops and permits nothing.", default="armed"
+            ),
+            "two_person": {
+                "type": "boolean",
+                "default": False,
+                "description": "Whether a second person must confirm that a halt is lifted.",
+            },
+            "allow": choice(
+                ["nothing", "reduce"], "reduce: under a halt that a run raises, bots may still reduce positions.", default="nothing"
+            ),
         },
     }
 

@@ -8,6 +8,8 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any, Literal
 
+from recon_core.schedule import Schedule
+
 
 @dataclass(frozen=True, slots=True)
 class BookSettings:
@@ -40,6 +42,15 @@ class BrokerSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class HaltSettings:
+    """What a halting decision does. ``mode`` shadow only reports; ``allow`` reduce lets bots reduce positions under a halt."""
+
+    mode: Literal["armed", "shadow"] = "armed"
+    two_person: bool = False
+    allow: Literal["nothing", "reduce"] = "nothing"
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """recon.yaml, read and checked. ``fx`` is money of base currency for one unit of each currency."""
 
@@ -53,3 +64,5 @@ class Settings:
     book: BookSettings
     brokers: Mapping[str, BrokerSettings]
     fx: Mapping[str, Decimal] = field(default_factory=dict)
+    schedule: Schedule | None = None
+    halt: HaltSettings = HaltSettings()
