@@ -36,12 +36,15 @@ docs: $(READY)  ## write the generated pages anew
 bench: $(READY)  ## time and memory, as ratios
 	$(BIN)/python bench/run.py
 
+# The tests start servers of their own: policy-rc.d keeps the packages from starting theirs.
 services:  ## install the servers and the browser that some tests use (Debian, as root)
 	@missing=; \
 	ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || missing="$$missing postgresql"; \
-	command -v chromium >/dev/null || missing="$$missing chromium"; \
-	if [ -z "$$missing" ]; then echo "make: postgresql and chromium are installed"; \
+	for name in chromium prometheus prometheus-pushgateway; do command -v $$name >/dev/null || missing="$$missing $$name"; done; \
+	if [ -z "$$missing" ]; then echo "make: postgresql, chromium, prometheus and prometheus-pushgateway are installed"; \
 	elif [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+		policy=/usr/sbin/policy-rc.d; \
+		if [ ! -e $$policy ]; then printf '#!/bin/sh\nexit 101\n' >$$policy; chmod 755 $$policy; trap "rm -f $$policy" EXIT; fi; \
 		apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends $$missing; \
 	else echo "make: as root, on Debian: apt-get install$$missing (without them the tests that use them are skipped)"; exit 1; fi
 	@# PostgreSQL runs as a user of its own, and its shell commands write to /dev/null: some containers let only root do that.

@@ -151,6 +151,11 @@ def _config_page(brokers: Mapping[str, type[Broker]]) -> Lines:
     yield "How a CSV, TSV, JSON or Parquet file is written: under `book`, or under the `options` of the adapter `statement`."
     yield ""
     yield from table({"properties": FILE_OPTIONS})
+    yield "## `metrics`"
+    yield ""
+    yield f"{keys['metrics']['description']} What they say, and the alerts: [metrics](metrics.md)."
+    yield ""
+    yield from table(keys["metrics"])
     yield "## `fx`"
     yield ""
     yield keys["fx"]["description"]

@@ -32,7 +32,7 @@ def postgres() -> Iterator[str]:
         pytest.skip("PostgreSQL is not installed: initdb is neither in /usr/lib/postgresql nor on the path (make services)")
     user = _unprivileged()
     folder = Path(mkdtemp(prefix="recon-core-postgres-"))
-    port = _free_port()
+    port = free_port()
     try:
         (folder / "password").write_text(PASSWORD)
         if user:
@@ -74,7 +74,8 @@ def _run(command: Sequence[str], user: str | None, folder: Path) -> None:
         pytest.skip(f"PostgreSQL does not start: {' '.join(command[:1])} returned {done.returncode}: {' '.join(logs)}")
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port of loopback that nobody listens on."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

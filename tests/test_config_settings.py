@@ -6,8 +6,8 @@ import pytest
 from config_samples import CASES, ENVIRONMENT, SampleHost
 
 from recon_core.config.credentials import secret_value
-from recon_core.config.load import load_configuration, load_plugins, load_settings
-from recon_core.config.settings import BookSettings
+from recon_core.config.load import load_configuration, load_metrics, load_plugins, load_settings
+from recon_core.config.settings import BookSettings, MetricsSettings
 from recon_core.errors import ConfigError, PluginError
 
 SMALL = "version: 1\nbook: {file: book.csv}\nbrokers:\n  prime: {adapter: files, options: {path: a.csv}}\n"
@@ -65,6 +65,24 @@ def test_the_smallest_deployment_has_sensible_settings(tmp_path):
     assert (settings.book.file, settings.book.lots, settings.book.float_places) == ("book.csv", False, 9)
     assert (settings.brokers["prime"].legs, settings.brokers["prime"].unchanged) == ("keep", "refuse")
     assert len(settings.sha256) == 64
+
+
+def test_metrics_go_to_a_textfile_among_the_state_unless_said_otherwise(tmp_path):
+    assert settings_of(SMALL, tmp_path).metrics is None
+    assert settings_of(SMALL + "metrics: {}\nstate_dir: kept\n", tmp_path).metrics == MetricsSettings(
+        textfile=tmp_path / "kept" / "recon.prom", pushgateway=None, job="recon-core", labels={}, deadline_seconds=5
+    )
+    more = (
+        "metrics: {textfile: a.prom, pushgateway: 'http://[::1]:9091/under', job: eod, labels: {desk: 007}, deadline_seconds: .5}\n"
+    )
+    whole = settings_of(SMALL + more, tmp_path).metrics
+    assert whole == MetricsSettings(tmp_path / "a.prom", "http://[::1]:9091/under", "eod", {"desk": "007"}, 0.5)
+
+
+@pytest.mark.parametrize("wrong", ["polcy: x.yaml\n", "policy: none.yaml\n", "state_dir: []\n"])
+def test_metrics_are_found_in_a_file_that_is_wrong_elsewhere(tmp_path, wrong):
+    (tmp_path / "recon.yaml").write_text(SMALL.replace("prime:", "prime: {}\n  other:") + wrong + "metrics: {}\n", encoding="utf-8")
+    assert load_metrics(tmp_path / "recon.yaml") == MetricsSettings(tmp_path / ".state" / "recon.prom")
 
 
 def test_a_policy_beside_recon_yaml_is_the_policy(tmp_path):

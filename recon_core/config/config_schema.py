@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from recon_core.brokers import Broker
+from recon_core.config.metrics_entry import metrics_schema
 from recon_core.config.rates import RATE
 from recon_core.config.schema import DIALECT, NOT_EMPTY, Schema, choice, list_of, text
 from recon_core.model import POSITION_COLUMNS
 from recon_core.schedule import DAYS
 
 SECRET_REFERENCE = r"^(env:[A-Za-z_][A-Za-z0-9_]*|file:.+)$"  # noqa: S105  # the form of a reference, not a secret
+
+STATE_DIR = ".state"
 
 
 def config_schema(brokers: Mapping[str, type[Broker]], adapters: Mapping[str, str | None] | None = None) -> Schema:
@@ -36,7 +39,7 @@ def config_schema(brokers: Mapping[str, type[Broker]], adapters: Mapping[str, st
         "properties": {
             "version": {"type": "integer", "const": 1, "description": "Version of this file's format."},
             "policy": text("Path of the policy; policies.yaml beside this file, or else the one that comes with recon-core."),
-            "state_dir": text("Folder of everything that is kept between runs.", default=".state"),
+            "state_dir": text("Folder of everything that is kept between runs.", default=STATE_DIR),
             "plugins": plugins_schema(),
             "book": _book(),
             "brokers": {
@@ -48,6 +51,7 @@ def config_schema(brokers: Mapping[str, type[Broker]], adapters: Mapping[str, st
             "fx": _rates(),
             "schedule": schedule_schema(),
             "halt": halt_schema(),
+            "metrics": metrics_schema(),
         },
     }
 

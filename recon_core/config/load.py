@@ -12,7 +12,7 @@ from typing import Generic, NamedTuple, Protocol, TypeVar
 from recon_core.brokers import Broker
 from recon_core.config.policy import Policy
 from recon_core.config.reader import Document, read_document
-from recon_core.config.settings import Settings
+from recon_core.config.settings import MetricsSettings, Settings
 from recon_core.errors import ConfigError
 from recon_core.rules import Rule
 
@@ -114,6 +114,24 @@ def load_plugins(path: Path | str, host_loader: HostLoader[Host]) -> Host:
     if deployment.document.problems:
         raise ConfigError(deployment.document.problems.texts())
     return deployment.load_plugins(host_loader)
+
+
+def load_metrics(path: Path | str) -> MetricsSettings | None:
+    """Where recon.yaml wants its metrics, whatever is wrong with the rest of it; None where it does not say, or not soundly."""
+    from recon_core.config.config_schema import STATE_DIR, config_schema
+    from recon_core.config.metrics_entry import read_metrics
+    from recon_core.config.validation import check, exact
+
+    document = read_document(Path(path), str(path))
+    if document.root is None:
+        return None
+    known = config_schema({})["properties"]
+    checked = check(document, document.root, exact({"properties": {name: known[name] for name in ("state_dir", "metrics")}}))
+    if not isinstance(checked.value, dict) or "metrics" not in checked.value or not checked.sound("metrics"):
+        return None
+    folder = Path(path).absolute().parent
+    state_dir = checked.value.get("state_dir", STATE_DIR) if checked.sound("state_dir") else STATE_DIR
+    return read_metrics(checked.value["metrics"], folder, folder / state_dir)
 
 
 class _PolicyFile(NamedTuple):

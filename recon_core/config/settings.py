@@ -51,6 +51,17 @@ class HaltSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class MetricsSettings:
+    """Where metrics go: a textfile always, a Pushgateway too where one is named. ``labels`` stand on every series."""
+
+    textfile: Path
+    pushgateway: str | None = None
+    job: str = "recon-core"
+    labels: Mapping[str, str] = field(default_factory=dict)
+    deadline_seconds: float = 5
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """recon.yaml, read and checked. ``fx`` is money of base currency for one unit of each currency."""
 
@@ -66,3 +77,4 @@ class Settings:
     fx: Mapping[str, Decimal] = field(default_factory=dict)
     schedule: Schedule | None = None
     halt: HaltSettings = HaltSettings()
+    metrics: MetricsSettings | None = None

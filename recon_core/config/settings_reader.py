@@ -11,8 +11,9 @@ from typing import Any
 
 from recon_core.brokers import Broker
 from recon_core.calendars import problem_of as calendar_problem
-from recon_core.config.config_schema import broker_options, config_schema
+from recon_core.config.config_schema import STATE_DIR, broker_options, config_schema
 from recon_core.config.credentials import secret_value
+from recon_core.config.metrics_entry import read_metrics
 from recon_core.config.problems import Path as PlacePath
 from recon_core.config.problems import closest, quote
 from recon_core.config.rates import RATE, read_rates
@@ -53,12 +54,13 @@ def read_settings(
     if document.problems:
         return None
     value = checked.value
+    state_dir = folder / value.get("state_dir", STATE_DIR)
     return Settings(
         path=document.problems.name,
         folder=folder,
         sha256=document.sha256,
         policy=policy,
-        state_dir=folder / value.get("state_dir", ".state"),
+        state_dir=state_dir,
         drop_ins=drop_ins,
         disabled=tuple(value.get("plugins", {}).get("disabled", ())),
         book=_book(value["book"]),
@@ -66,6 +68,7 @@ def read_settings(
         fx=fx,
         schedule=schedule,
         halt=HaltSettings(**value.get("halt", {})),
+        metrics=read_metrics(value["metrics"], folder, state_dir) if "metrics" in value else None,
     )
 
 
@@ -80,7 +83,7 @@ def _text_at(root: Node, *path: str) -> str | None:
 
 
 def _is_secret(path: PlacePath) -> bool:
-    return len(path) >= 3 and path[0] == "brokers" and path[2] == "secrets"
+    return path == ("metrics", "pushgateway") or (len(path) >= 3 and path[0] == "brokers" and path[2] == "secrets")
 
 
 def _conceal_secrets(document: Document, root: Node) -> None:
@@ -89,6 +92,10 @@ def _conceal_secrets(document: Document, root: Node) -> None:
         for scalar in secrets.scalars() if secrets is not None else ():
             if not (scalar.text or "").startswith(("env:", "file:")):
                 document.problems.conceal(scalar.place.line)
+
+    pushgateway = root.get("metrics", "pushgateway")
+    if pushgateway is not None and "@" in (pushgateway.text or ""):
+        document.problems.conceal(pushgateway.place.line)
 
 
 def _check_book(checked: Checked) -> None:

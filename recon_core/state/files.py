@@ -25,6 +25,7 @@ def write_atomically(path: Path, content: str | bytes, *, mode: int = 0o600) -> 
         try:
             handle = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, mode)
             with os.fdopen(handle, "wb") as file:
+                os.fchmod(handle, mode)  # whatever the umask takes away
                 file.write(data)
                 file.flush()
                 os.fsync(file.fileno())

@@ -1,0 +1,1 @@
+"""What a verdict sets going outside of the program."""
