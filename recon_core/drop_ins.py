@@ -21,6 +21,7 @@ from pathlib import Path
 from types import CodeType, ModuleType
 
 from recon_core.errors import PluginError
+from recon_core.regular_file import read_regular
 
 PACKAGE = "recon_core_drop_ins"
 FOLDERS = {"brokers": "broker", "rules": "rule"}
@@ -118,7 +119,11 @@ def _drop_in(file: Path, part: str) -> DropIn:
     if "." in file.stem:
         raise PluginError(f"drop-in {file}: a module name has no dot; rename it to {file.stem.replace('.', '_')}.py")
     name = f"{FOLDERS[part]}-{file.stem.replace('_', '-')}"
-    return DropIn(name, f"{PACKAGE}.{part}.{file.stem}", file, hashlib.sha256(file.read_bytes()).hexdigest())
+    try:
+        digest = hashlib.sha256(read_regular(file)).hexdigest()
+    except OSError as error:
+        raise PluginError(f"drop-in {file} cannot be read: {error.strerror or error}") from None
+    return DropIn(name, f"{PACKAGE}.{part}.{file.stem}", file, digest)
 
 
 def _refuse_misplaced(folder: Path) -> None:

@@ -30,7 +30,7 @@ def test_utf_16_is_named(tmp_path):
 def test_a_file_that_cannot_be_read_is_one_sentence(tmp_path):
     with pytest.raises(ConfigError, match=r"^gone.yaml: no such file$"):
         read_document(tmp_path / "gone.yaml", "gone.yaml")
-    with pytest.raises(ConfigError, match="cannot be read: Is a directory"):
+    with pytest.raises(ConfigError, match="cannot be read: it is a folder"):
         read_document(tmp_path, "folder")
     (tmp_path / "large.yaml").write_bytes(b"#" * (MAX_BYTES + 1))
     with pytest.raises(ConfigError, match="larger than 4 MiB"):

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from recon_core.errors import ConfigError
+from recon_core.regular_file import open_regular
 
 _MAX_BYTES = 1 << 20
 
@@ -27,7 +28,7 @@ def secret_value(reference: str, folder: Path, environment: Mapping[str, str] = 
     if kind != "file":
         raise ConfigError("a secret is named by env:NAME or file:PATH")
     try:
-        with (folder / name).open("rb") as stream:
+        with open_regular(folder / name) as stream:
             data = stream.read(_MAX_BYTES + 1)
         text = data.decode("utf-8-sig")
     except OSError as error:

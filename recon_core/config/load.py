@@ -166,9 +166,9 @@ class _Deployment:
             return _PolicyFile(Path(given), str(given))
         if named:
             path = self._folder / named
-            if not path.is_file():
+            if not path.exists():
                 self.problem(f"no such file: {path}", "policy")
-            return _PolicyFile(path, str(self._path.parent / named), missing=not path.is_file())
+            return _PolicyFile(path, str(self._path.parent / named), missing=not path.exists())
         if os.path.lexists(self._folder / DEFAULT_POLICY.name):  # a dangling link is a policy that is missing
             return _PolicyFile(self._folder / DEFAULT_POLICY.name, str(self._path.parent / DEFAULT_POLICY.name))
         return _PolicyFile(DEFAULT_POLICY, DEFAULT_POLICY_DISPLAY)

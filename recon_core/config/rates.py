@@ -8,6 +8,7 @@ from decimal import Decimal
 from pathlib import Path
 
 from recon_core.errors import ConfigError
+from recon_core.regular_file import read_regular
 
 _CURRENCY = re.compile(r"[A-Z][A-Z0-9]{1,9}")
 RATE = r"[0-9]{1,12}(\.[0-9]{1,12})?"
@@ -17,7 +18,7 @@ RATE = r"[0-9]{1,12}(\.[0-9]{1,12})?"
 def read_rates(path: Path, display: str) -> dict[str, Decimal]:
     """The rates of a file, each above 0. Raises ConfigError with every problem, each with its line; ``display`` names the file."""
     try:
-        text = path.read_text("utf-8-sig")
+        text = read_regular(path).decode("utf-8-sig")
     except FileNotFoundError:
         raise ConfigError(f"{display}: no such file") from None
     except OSError as error:

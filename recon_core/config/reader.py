@@ -15,6 +15,7 @@ import yaml
 
 from recon_core.config.problems import Path, Place, Problems, quote
 from recon_core.errors import ConfigError
+from recon_core.regular_file import open_regular
 
 MAX_BYTES = 4 << 20
 MAX_NODES = 100_000
@@ -101,7 +102,7 @@ def read_document(path: FilePath, display: str) -> Document:
     All problems of its structure are collected in the document. Raises ConfigError when the file cannot be read at all.
     """
     try:
-        with path.open("rb") as stream:
+        with open_regular(path) as stream:
             data = stream.read(MAX_BYTES + 1)
     except FileNotFoundError:
         raise ConfigError(f"{display}: no such file") from None

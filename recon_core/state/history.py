@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from recon_core.errors import StateError
+from recon_core.regular_file import read_regular
 from recon_core.state.files import locked, write_atomically
 
 NAME = "eod_recon_breaks.json"
@@ -23,7 +24,7 @@ def read_history(state_dir: Path) -> dict[str, Any]:
     """The history of a state directory, empty where there is none. Raises StateError for one that cannot be believed."""
     path = state_dir / NAME
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        found = json.loads(read_regular(path).decode())
     except FileNotFoundError:
         return {"version": 1, "runs": []}
     except OSError as error:

@@ -19,13 +19,14 @@ _SHAPES = {
 def resolve_path(pattern: str, folder: Path, day: date | None) -> Path | None:
     """The file that ``pattern`` means, seen from ``folder``: ``{date:%Y-%m-%d}`` in its name is ``day``, or the newest day there.
 
-    None where there is no such file. Raises ValueError for a format that no date can be read by.
+    What is there may be no file: reading it says so. None where nothing is. Raises ValueError for a format that no date can be
+    read by.
     """
     place = _DATE.search(pattern)
     if place is None or day is not None:
         path = folder / (_DATE.sub(lambda found: f"{day:{found[1]}}", pattern) if day else pattern)
         try:
-            return path if path.is_file() else None
+            return path if path.exists() else None
         except OSError as error:
             raise ValueError(f"{path.name[:80]}: {error.strerror}") from None
     whole = folder / pattern
@@ -35,7 +36,7 @@ def resolve_path(pattern: str, folder: Path, day: date | None) -> Path | None:
     for entry in whole.parent.iterdir() if whole.parent.is_dir() else ():
         match = shape.fullmatch(entry.name)
         stamp = read_date(match[1], place[1]) if match else None
-        if stamp and entry.is_file():
+        if stamp and entry.exists():
             dated.append((stamp, entry))
     return max(dated)[1] if dated else None
 

@@ -14,6 +14,7 @@ import duckdb
 
 from recon_core.errors import BookError, BookSetupError, MalformedError
 from recon_core.model import Relation
+from recon_core.regular_file import open_regular
 from recon_core.sql import identifier, quoted
 from recon_core.tables.dated_files import date_shape, read_date
 from recon_core.tables.delimited import read_delimited
@@ -92,7 +93,7 @@ def read_file(path: Path, options: Mapping[str, Any], *, book: bool = False, nam
 
 
 def _sha256(path: Path) -> str:
-    with path.open("rb") as handle:
+    with open_regular(path) as handle:
         return hashlib.file_digest(handle, "sha256").hexdigest()
 
 
