@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import os
+import socket
 import stat
 import subprocess
 import sys
 import time
+from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 from math import inf
 from pathlib import Path
+from threading import Event, Thread
 from typing import Any
 
 import pytest
 from doc_pages import DOCS, table
-from loopback import Loopback, Reply, serving
+from loopback import Reply, serving
 from report_samples import RULES, clean, discrepancy, feed, report
 
 from recon_core.actions.gauges import METRICS
@@ -142,6 +146,9 @@ def test_a_lost_textfile_is_made_anew_from_recorded_reports(settings: MetricsSet
     assert after["breaks_total"] == before["breaks_total"]
     settings.textfile.write_text("wsb_eod_reconciliation_breaks_total{broker=", encoding="utf-8")
     assert written(settings, unproven(), recorded=iter([report(BREAK)])) == after
+    settings.textfile.unlink()
+    os.mkfifo(settings.textfile)
+    assert written(settings, unproven(), recorded=iter([report(BREAK)])) == after
 
 
 def test_no_symbol_is_a_label_and_every_label_is_declared(settings: MetricsSettings) -> None:
@@ -210,10 +217,6 @@ def test_a_halt_that_is_raised_or_lifted_by_hand_changes_one_gauge(settings: Met
     assert read_textfile(settings) == before | {"trading_halted": {(): 1}}
 
 
-def gateway(loopback: Loopback, settings: MetricsSettings, **more: Any) -> MetricsSettings:
-    return MetricsSettings(settings.textfile, pushgateway=loopback.url, **more)
-
-
 def test_the_push_of_a_verdict_replaces_the_group_and_a_failed_run_adds_to_it(tmp_path: Path) -> None:
     path = "/metrics/job/recon-core/desk/emea"
     with serving({path: Reply(status=200)}) as loopback:
@@ -237,7 +240,7 @@ def test_a_gateway_that_does_not_take_them_is_a_warning_and_the_textfile_is_writ
 ) -> None:
     with serving({"/metrics/job/recon-core": reply}) as loopback:
         started = time.monotonic()
-        pushing = gateway(loopback, settings, deadline_seconds=0.5)
+        pushing = replace(settings, pushgateway=loopback.url, deadline_seconds=0.5)
         (warning,) = write_verdict(pushing, PRIME, clean(), halted=False, next_due=DUE)
         assert time.monotonic() - started < 5
     assert complaint in warning
@@ -247,10 +250,31 @@ def test_a_gateway_that_does_not_take_them_is_a_warning_and_the_textfile_is_writ
     assert read_textfile(settings)["feed_complete"] == {("prime",): 1}
 
 
+def test_a_gateway_that_answers_a_letter_at_a_time_is_late_all_the_same(settings: MetricsSettings) -> None:
+    def drip() -> None:
+        connection, _ = server.accept()
+        with connection, suppress(OSError):
+            connection.sendall(b"HTTP/1.1 200 OK\r\nX-Slow: ")
+            while not over.wait(0.05):
+                connection.sendall(b"x")
+
+    over = Event()
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        thread = Thread(target=drip)
+        thread.start()
+        try:
+            pushing = replace(settings, pushgateway=f"http://127.0.0.1:{server.getsockname()[1]}", deadline_seconds=0.5)
+            (warning,) = write_halted(pushing, halted=True)
+        finally:
+            over.set()
+            thread.join()
+    assert "no answer within 0.5 s" in warning
+
+
 def test_a_gateway_that_is_down_is_a_warning(settings: MetricsSettings) -> None:
     with serving({}) as loopback:
         pass
-    (warning,) = write_verdict(gateway(loopback, settings), PRIME, clean(), halted=False, next_due=DUE)
+    (warning,) = write_verdict(replace(settings, pushgateway=loopback.url), PRIME, clean(), halted=False, next_due=DUE)
     assert "Connection refused" in warning
 
 

@@ -14,6 +14,7 @@ from recon_core.actions.gauges import METRICS, PREFIX, Gauges, Labels, Values, a
 from recon_core.config.load import load_metrics
 from recon_core.config.settings import BrokerSettings, MetricsSettings
 from recon_core.errors import ReconError, StateError
+from recon_core.regular_file import read_regular
 from recon_core.state.files import locked, write_atomically
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ def write_verdict(
     """
 
     def change(earlier: Gauges) -> Gauges:
-        for known in recorded if not earlier else ():
+        for known in recorded if "feed_complete" not in earlier else ():
             earlier = after_verdict(known, earlier, brokers, halted=halted, next_due=None)
         return after_verdict(report, earlier, brokers, halted=halted, next_due=next_due)
 
@@ -75,7 +76,7 @@ def read_textfile(settings: MetricsSettings) -> Gauges:
 
     found: dict[str, dict[Labels, float]] = {}
     try:
-        for family in text_string_to_metric_families(settings.textfile.read_text(encoding="utf-8")):
+        for family in text_string_to_metric_families(read_regular(settings.textfile).decode("utf-8")):
             name = family.name.removeprefix(PREFIX)
             for sample in family.samples if name in METRICS else ():
                 found.setdefault(name, {})[tuple(sample.labels[label] for label in METRICS[name].labels)] = sample.value
@@ -141,7 +142,7 @@ def _push(settings: MetricsSettings, gauges: Gauges, *, whole: bool) -> tuple[st
     try:
         complaint = answered.get(timeout=settings.deadline_seconds)
     except Empty:
-        complaint = f"no answer within {settings.deadline_seconds:g} s"
+        complaint = _late(settings)
     if not complaint:
         return ()
     return (f"metrics: {settings.pushgateway} did not take them: {complaint}; {settings.textfile} has them",)
@@ -161,8 +162,15 @@ def _pushed(settings: MetricsSettings, gauges: Gauges, *, whole: bool) -> str:
     except HTTPError as error:
         said = "".join(sign if sign.isprintable() else " " for sign in error.read(SAID).decode("utf-8", "replace")).strip()
         return f"{error.code} {error.reason}" + (f" ({said})" if said else "")
+    except TimeoutError:
+        return _late(settings)
     except URLError as error:
-        return str(getattr(error.reason, "strerror", None) or error.reason)
+        late = isinstance(error.reason, TimeoutError)
+        return _late(settings) if late else str(getattr(error.reason, "strerror", None) or error.reason)
     except (OSError, ValueError, HTTPException) as error:
         return str(error) or type(error).__name__
     return ""
+
+
+def _late(settings: MetricsSettings) -> str:
+    return f"no answer within {settings.deadline_seconds:g} s"
