@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     )
     from recon_core.hookspecs import hookimpl
     from recon_core.model import Ask, ControlTotal, Feed, FeedStatus, Position
+    from recon_core.permission import Permission, guard
     from recon_core.rules import Rule
     from recon_core.run import PositionReconciler
     from recon_core.tables.dated_files import resolve_path
@@ -48,6 +49,7 @@ _HOME = {
     "MalformedError": "errors",
     "NoVerdictError": "errors",
     "NotReadyError": "errors",
+    "Permission": "permission",
     "PluginError": "errors",
     "Position": "model",
     "PositionReconciler": "run",
@@ -57,6 +59,7 @@ _HOME = {
     "SourceFile": "tables.files",
     "ThrottledError": "errors",
     "TransientError": "errors",
+    "guard": "permission",
     "hookimpl": "hookspecs",
     "read_file": "tables.files",
     "resolve_path": "tables.dated_files",
@@ -77,6 +80,7 @@ __all__ = [  # noqa: RUF022  # in plain order, capitals first, which is what a r
     "MalformedError",
     "NoVerdictError",
     "NotReadyError",
+    "Permission",
     "PluginError",
     "Position",
     "PositionReconciler",
@@ -86,6 +90,7 @@ __all__ = [  # noqa: RUF022  # in plain order, capitals first, which is what a r
     "SourceFile",
     "ThrottledError",
     "TransientError",
+    "guard",
     "hookimpl",
     "read_file",
     "resolve_path",

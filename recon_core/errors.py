@@ -15,6 +15,7 @@
     │   └── NotReadyError       not there yet, or of another day (the feed is NOT_READY)
     ├── EngineError         3   memory, disk or the database engine gave out
     ├── NoVerdictError      3   raised to embedders where there is no verdict to return
+    ├── HaltedError         4   a halt is not lifted, and why
     └── StateError          5   state that cannot be read or written
 
 The command line prints the message of any of them, never a traceback.
@@ -122,6 +123,12 @@ class NoVerdictError(ReconError):
     """There is no verdict: a feed is unproven. ``0 breaks`` is never reported for a broker that was not read."""
 
     exit_code = ExitCode.NO_VERDICT
+
+
+class HaltedError(ReconError):
+    """Trading stays halted: what was asked for to lift it does not suffice."""
+
+    exit_code = ExitCode.HALTED
 
 
 class StateError(ReconError):

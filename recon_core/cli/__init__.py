@@ -16,7 +16,7 @@ import click
 
 from recon_core.errors import ExitCode, ReconError
 
-COMMANDS = ("plugins", "policy", "rules", "run", "schedule", "schema")
+COMMANDS = ("guard", "plugins", "policy", "rules", "run", "schedule", "schema")
 INTERNAL_ERROR = 1
 INTERRUPTED = 130
 BROKEN_PIPE = 141
