@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import duckdb
 
-from recon_core.columns import PAIR_COLUMNS
+from recon_core.columns import KEY_COLUMNS, PAIR_COLUMNS
 from recon_core.config.policy import Policy
 from recon_core.engine import named_rows
 from recon_core.sql import quoted
@@ -36,10 +37,16 @@ def _printed() -> str:
         halts AND live AS halts, suppressed_by, round(hours_untouched, 2)::DECIMAL(18,2)::VARCHAR AS hours_untouched{numbers}"""
 
 
-def parquet_query(policy: Policy) -> str:
-    """SQL of every break for breaks.parquet, the superseded ones included, exact and in the order of the report."""
+def parquet_query(policy: Policy, accepted: Sequence[str]) -> str:
+    """SQL of every break for breaks.parquet, the superseded ones included, exact and in the order of the report.
+
+    ``accepted`` are the reasons of the breaks accepted by id, in the order that ``silence`` had them. Reads
+    ``aged``: of a position ``episode``, ``first_seen`` and ``open_days``.
+    """
     columns = ", ".join(name for name in PAIR_COLUMNS)
-    reasons = " ".join(f"WHEN {place} THEN {quoted(entry.reason)}" for place, entry in enumerate(policy.suppress))
+    given = (*(entry.reason for entry in policy.suppress), *accepted)
+    reasons = " ".join(f"WHEN {place} THEN {quoted(reason)}" for place, reason in enumerate(given))
     why = f"CASE suppressed_by {reasons} END" if reasons else "CAST(NULL AS VARCHAR)"
     return f"""SELECT id, type, severity, {columns}, related::VARCHAR AS related, impact, halts AND live AS halts, counts,
-        {why} AS suppressed, superseded_by, detail FROM breaks ORDER BY place"""
+        {why} AS suppressed, superseded_by, detail, episode, first_seen, open_days
+        FROM breaks LEFT JOIN aged USING ({", ".join(KEY_COLUMNS)}) ORDER BY place"""

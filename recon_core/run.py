@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import duckdb
 
+from recon_core.acceptance import in_force
 from recon_core.book import Book, open_book
 from recon_core.collect import collect
 from recon_core.config.credentials import secret_value
@@ -23,16 +24,14 @@ from recon_core.errors import BookError, ConfigError, EngineError, NoVerdictErro
 from recon_core.expressions import ExpressionError
 from recon_core.feeds import ProvenFeed, Survey, prove, run_time, survey, unique, with_coverage_note
 from recon_core.host import Host, load_host
-from recon_core.listing import parquet_query, worst
+from recon_core.listing import worst
 from recon_core.match import Scan, find, scan
-from recon_core.report import to_html, to_json
+from recon_core.pairs import Comparison
+from recon_core.record import Known, keep, recall
 from recon_core.report.build import build
 from recon_core.schedule import recently_closed
 from recon_core.sides import compare, uneven_lots
 from recon_core.silence import expired, silence
-from recon_core.sql import quoted
-from recon_core.state.files import write_together
-from recon_core.state.history import delivered, read_history, remember
 from recon_core.tables.mounting import duplicate_rows
 from recon_core.totals import halting, rule_impacts, silenced, tallies, totals
 from recon_core.verdict import Verdict
@@ -72,18 +71,17 @@ def run(request: Request, *, output: Path | None = None, clock: Clock = _now, pr
     about = {"run_id": f"{started_at:%Y%m%dT%H%M%SZ}-{secrets.token_hex(4)}", "started_at": started_at}
     configuration = load_configuration(request.config, load_host, policy=request.policy, today=started_at.date())
     configuration.host.notify("recon_run_started", run=about | {"config": str(request.config)})
-    state_dir = configuration.settings.state_dir
-    history = read_history(state_dir)
-    folder = output or state_dir / "runs" / str(about["run_id"])
+    known = recall(configuration.settings)
+    folder = output or configuration.settings.state_dir / "runs" / str(about["run_id"])
     with connect() as connection:
         verdict = reconcile(
-            connection, configuration, request, clock=clock, progress=progress, earlier=delivered(history), output=folder.absolute()
+            connection, configuration, request, clock=clock, progress=progress, known=known, output=folder.absolute()
         )
         report = build(verdict, run=about, finished_at=clock())
         configuration.host.notify("recon_decision_made", report=report)
         progress("writing")
-        record(connection, configuration, folder, report)
-    remember(state_dir, report)
+        asked = request.as_of is not None
+        keep(connection, configuration.settings, verdict, report, known, asked=asked, now=clock(), folder=folder)
     configuration.host.notify("recon_run_finished", report=report)
     return report
 
@@ -95,10 +93,10 @@ def reconcile(
     *,
     clock: Clock,
     progress: Progress = _silent,
-    earlier: Mapping[str, Mapping[str, date]],
+    known: Known,
     output: Path | None,
 ) -> Verdict:
-    """Compare the book with the brokers and decide; writes nothing. ``earlier`` are files taken before (see ``delivered``)."""
+    """Compare the book with the brokers and decide; writes nothing. ``known`` is what earlier runs left."""
     settings, policy = configuration.settings, configuration.policy
     chosen = _chosen(configuration, request.brokers)
 
@@ -130,7 +128,7 @@ def reconcile(
             as_of=as_of,
             asked=request.as_of is not None,
             now=now,
-            delivered=earlier.get(answer.settings.alias, {}),
+            delivered=known.delivered.get(answer.settings.alias, {}),
             closed=idle,
         )
         for number, answer in enumerate(answers)
@@ -140,8 +138,10 @@ def reconcile(
 
     progress("matching")
     with _rules_named(configuration):
-        feeds, scanned = _match(connection, configuration, book, held, feeds, as_of, now, idle)
-    silence(connection, policy, as_of.date())
+        feeds, scanned, comparison = _match(connection, configuration, book, held, feeds, as_of, now, idle)
+    accepted, over = in_force(known.accepted, as_of.date())
+    outgrown = silence(connection, policy, as_of.date(), accepted)
+    ended = (*over, *outgrown)
     sums = totals(connection, policy)
     doubts = [Doubt(feed.alias, str(feed.status), feed.reason, _in_doubt(feed)) for feed in feeds if not feed.proven]
     decision = decide(policy, halting(connection, policy.scope), sums, doubts)
@@ -166,31 +166,16 @@ def reconcile(
         suppressed_impact=quiet.suppressed_impact,
         rule_impacts=rule_impacts(connection, policy),
         tallies=tallies(connection),
-        warnings=tuple(expired(policy, as_of.date())),
+        warnings=(
+            *known.warnings,
+            *expired(policy, as_of.date()),
+            *(f"suppression of {entry} ended: {why}" for entry, why in ended),
+        ),
         plugins=tuple((plugin.name, plugin.version, plugin.sha256) for plugin in configuration.host.plugins),
+        comparison=comparison,
+        accepted=accepted,
+        ended=ended,
     )
-
-
-def record(connection: duckdb.DuckDBPyConnection, configuration: Configuration[Host], folder: Path, report: dict[str, Any]) -> None:
-    """Write report.json, report.html and breaks.parquet to ``folder``, all or none; ``report`` names them then."""
-    names = {"report": "report.json", "html": "report.html", "breaks": "breaks.parquet"}
-    report["outputs"] = {what: str(folder / name) for what, name in names.items()}
-    query = parquet_query(configuration.policy)
-    write_together(
-        folder,
-        {
-            names["html"]: lambda path: path.write_text(to_html(report), encoding="utf-8"),
-            names["breaks"]: lambda path: _export(connection, query, path),
-            names["report"]: lambda path: path.write_text(to_json(report), encoding="utf-8"),
-        },
-    )
-
-
-def _export(connection: duckdb.DuckDBPyConnection, query: str, path: Path) -> None:
-    try:
-        connection.execute(f"COPY ({query}) TO {quoted(str(path.absolute()))} (FORMAT parquet, COMPRESSION zstd)")
-    except duckdb.IOException as error:
-        raise OSError(str(error).partition("\n")[0]) from None
 
 
 class PositionReconciler:
@@ -218,7 +203,7 @@ class PositionReconciler:
         started_at = _now()
         configuration = load_configuration(self._request.config, load_host, policy=self._request.policy, today=started_at.date())
         with connect() as connection:
-            verdict = reconcile(connection, configuration, self._request, clock=_now, earlier={}, output=None)
+            verdict = reconcile(connection, configuration, self._request, clock=_now, known=Known(), output=None)
         unproven = [f"feed {feed.alias} is {feed.status}: {feed.reason}" for feed in verdict.feeds if not feed.proven]
         if unproven:
             raise NoVerdictError("no verdict: " + "; ".join(unproven))
@@ -246,7 +231,7 @@ def _match(
     as_of: datetime,
     now: datetime,
     idle: Intervals,
-) -> tuple[list[ProvenFeed], Scan]:
+) -> tuple[list[ProvenFeed], Scan, Comparison]:
     """Breaks of the feeds that can be used, as the table ``found``. A feed in which a key repeats is FAILED on the way.
 
     Raises BookError where the book itself repeats a key.
@@ -274,7 +259,7 @@ def _match(
             break
         feeds = checked
     find(connection, comparison, policy)
-    return feeds, scanned
+    return feeds, scanned, comparison
 
 
 def _addable(connection: duckdb.DuckDBPyConnection, feed: ProvenFeed) -> ProvenFeed:

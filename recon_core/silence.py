@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import date
 
 import duckdb
 
+from recon_core.acceptance import accept
 from recon_core.config.policy import Policy
 from recon_core.expressions import literal
 from recon_core.model import SEVERITIES
 from recon_core.sql import quoted
+from recon_core.state.suppressions import Accepted
 from recon_core.tuning import condition
 
 WORST_FIRST = """
@@ -18,11 +21,15 @@ WORST_FIRST = """
 """The one order of breaks everywhere: what halts, then what nobody can price, then by money."""
 
 
-def silence(connection: duckdb.DuckDBPyConnection, policy: Policy, today: date) -> None:
+def silence(
+    connection: duckdb.DuckDBPyConnection, policy: Policy, today: date, accepted: Sequence[Accepted] = ()
+) -> tuple[tuple[Accepted, str], ...]:
     """Make ``breaks`` from ``found``: ids, suppression on the day ``today``, superseding, order.
 
-    Columns beside those of ``found``: ``id``, ``suppressed_by`` (place in the policy's list), ``superseded_by`` (a type),
-    ``live`` (neither of the two), ``missing`` (one side has no position, and the break counts), ``place`` (worst first).
+    ``accepted`` are the breaks that a person accepted by id; returns those that are no longer what was accepted, and why.
+    Columns beside those of ``found``: ``id``, ``suppressed_by`` (place in the policy's list, and then in ``accepted``),
+    ``superseded_by`` (a type), ``live`` (neither of the two), ``missing`` (one side has no position, and the break counts),
+    ``place`` (worst first).
     """
     active = [(place, entry) for place, entry in enumerate(policy.suppress) if today <= entry.until]
     cases, known = "", " AND impact IS NOT NULL"  # what nobody can price is not accepted unseen
@@ -38,6 +45,7 @@ def silence(connection: duckdb.DuckDBPyConnection, policy: Policy, today: date) 
             SELECT *, {identity} AS id, {suppressed}::INTEGER AS suppressed_by, CASE severity {ranks} END AS severity_rank
             FROM found"""
     )
+    ended = accept(connection, accepted, len(policy.suppress))
     connection.execute(
         f"""CREATE OR REPLACE TEMP TABLE breaks AS
             SELECT *, suppressed_by IS NULL AND superseded_by IS NULL AS live,
@@ -45,6 +53,7 @@ def silence(connection: duckdb.DuckDBPyConnection, policy: Policy, today: date) 
                 row_number() OVER (ORDER BY superseded_by IS NOT NULL, {WORST_FIRST}) AS place
             FROM ({_superseded(policy)})"""
     )
+    return ended
 
 
 def _superseded(policy: Policy) -> str:

@@ -13,11 +13,16 @@ from recon_core.errors import ExitCode
 from recon_core.feeds import ProvenFeed, Survey
 from recon_core.match import Scan
 from recon_core.model import Decision, Tally, Total
+from recon_core.pairs import Comparison
+from recon_core.state.suppressions import Accepted
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """The outcome of comparing, judging and deciding. ``worst`` are the breaks to list, ``listed`` how many there are."""
+    """The outcome of comparing, judging and deciding. ``worst`` are the breaks to list, ``listed`` how many there are.
+
+    ``accepted`` are the suppressions by id that were held against the breaks, ``ended`` those that are over, and why.
+    """
 
     as_of: datetime
     policy: Policy
@@ -40,6 +45,9 @@ class Verdict:
     tallies: tuple[Tally, ...]
     warnings: tuple[str, ...]
     plugins: tuple[tuple[str, str, str], ...]
+    comparison: Comparison
+    accepted: tuple[Accepted, ...]
+    ended: tuple[tuple[Accepted, str], ...]
 
     @property
     def firm(self) -> Total:

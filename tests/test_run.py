@@ -84,27 +84,70 @@ def test_usage_errors_exit_2(deployment: Deployment) -> None:
         assert_nothing_ugly(done)
 
 
-def test_damaged_history_exits_5_and_is_kept(deployment: Deployment) -> None:
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"version": 1, "runs": [',
+        '{"version": 1, "runs": [{"feeds": 5}]}',
+        '{"version": 1, "runs": 5}',
+        '{"version": 2}',
+        "[" * 100_000,
+        "",
+    ],
+)
+@pytest.mark.case("J01")
+def test_a_damaged_history_is_kept_aside_and_written_anew_from_the_store(deployment: Deployment, text: str) -> None:
+    first = deployment.report()
     history = deployment.folder / ".state" / "eod_recon_breaks.json"
-    history.parent.mkdir()
-    history.write_text('{"version": 1, "runs": [', encoding="utf-8")
+    whole = json.loads(history.read_text(encoding="utf-8"))
+    history.write_text(text, encoding="utf-8")
+    second = deployment.report()
+    assert "it is kept beside" in second["warnings"][0]
+    assert history.with_name(f"{history.name}.kept").read_text(encoding="utf-8") == text
+    again = json.loads(history.read_text(encoding="utf-8"))
+    assert [run["run_id"] for run in again["runs"]] == [first["run_id"], second["run_id"]]
+    assert again["runs"][0] == whole["runs"][0]
+
+
+def test_a_deleted_history_is_written_anew_whole(deployment: Deployment) -> None:
+    runs = [deployment.report()["run_id"] for _ in range(2)]
+    (deployment.folder / ".state" / "eod_recon_breaks.json").unlink()
+    runs.append(deployment.report()["run_id"])
+    history = json.loads((deployment.folder / ".state" / "eod_recon_breaks.json").read_text(encoding="utf-8"))
+    assert [run["run_id"] for run in history["runs"]] == runs
+
+
+@pytest.mark.case("J01")
+def test_a_store_that_lost_runs_which_the_history_tells_of_exits_5(deployment: Deployment) -> None:
+    deployment.report()
+    state = deployment.folder / ".state"
+    earlier = (state / "recon.sqlite").read_bytes()
+    lost = deployment.report()["run_id"]
+    before = (state / "eod_recon_breaks.json").read_bytes()
+    (state / "recon.sqlite").write_bytes(earlier)
     done = deployment.run()
     assert done.returncode == 5
-    assert "damaged" in done.stderr
-    assert history.read_text(encoding="utf-8") == '{"version": 1, "runs": ['
-
-
-@pytest.mark.parametrize(
-    "runs", ['[{"feeds": 5}]', '[{"feeds": [{"sha256": "x", "status": "COMPLETE"}]}]', '[{"feeds": [5]}]', "5"]
-)
-def test_a_history_of_another_shape_exits_5_and_is_kept(deployment: Deployment, runs: str) -> None:
-    history = deployment.folder / ".state" / "eod_recon_breaks.json"
-    history.parent.mkdir()
-    text = f'{{"version": 1, "runs": {runs}}}'
-    history.write_text(text, encoding="utf-8")
+    assert f"does not have run {lost}" in done.stderr
+    (state / "recon.sqlite").unlink()
     done = deployment.run()
-    assert done.returncode == 5, done.stderr
-    assert history.read_text(encoding="utf-8") == text
+    assert done.returncode == 5
+    assert "there is no store" in done.stderr
+    assert (state / "eod_recon_breaks.json").read_bytes() == before
+    (state / "eod_recon_breaks.json").unlink()
+    assert deployment.run().returncode == 0
+
+
+@pytest.mark.case("J01")
+def test_a_damaged_store_exits_5_and_stays_as_it_is(deployment: Deployment) -> None:
+    deployment.report()
+    store = deployment.folder / ".state" / "recon.sqlite"
+    store.write_bytes(b"X" * store.stat().st_size)
+    before = store.read_bytes()
+    done = deployment.run()
+    assert done.returncode == 5
+    assert "keep a copy of it" in done.stderr
+    assert_nothing_ugly(done)
+    assert store.read_bytes() == before
 
 
 def test_a_state_folder_that_cannot_be_written_exits_5(deployment: Deployment) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from recon_core.brokers import Broker
+from recon_core.config.credentials import STORE_URL
 from recon_core.config.metrics_entry import metrics_schema
 from recon_core.config.rates import RATE
 from recon_core.config.schema import DIALECT, NOT_EMPTY, Schema, choice, list_of, text
@@ -40,6 +41,7 @@ def config_schema(brokers: Mapping[str, type[Broker]], adapters: Mapping[str, st
             "version": {"type": "integer", "const": 1, "description": "Version of this file's format."},
             "policy": text("Path of the policy; policies.yaml beside this file, or else the one that comes with recon-core."),
             "state_dir": text("Folder of everything that is kept between runs.", default=STATE_DIR),
+            "store": store_schema(),
             "plugins": plugins_schema(),
             "book": _book(),
             "brokers": {
@@ -53,6 +55,17 @@ def config_schema(brokers: Mapping[str, type[Broker]], adapters: Mapping[str, st
             "halt": halt_schema(),
             "metrics": metrics_schema(),
         },
+    }
+
+
+def store_schema() -> Schema:
+    """The schema of ``store``."""
+    return {
+        "type": "string",
+        "pattern": rf"^({SECRET_REFERENCE[2:-2]}|{STORE_URL})$",
+        "patternErrorMessage": "write postgresql+psycopg://user@host/name, or env:NAME or file:PATH that holds such a URL",
+        "description": "Database of the state, in place of recon.sqlite in state_dir: "
+        "postgresql+psycopg://user@host/name, or env:NAME or file:PATH that holds such a URL.",
     }
 
 

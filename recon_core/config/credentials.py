@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -10,6 +11,20 @@ from recon_core.errors import ConfigError
 from recon_core.regular_file import open_regular
 
 _MAX_BYTES = 1 << 20
+STORE_URL = r"postgres(ql)?(\+psycopg)?://.+"
+
+
+def store_url(store: str | None, folder: Path, environment: Mapping[str, str] = os.environ) -> str | None:
+    """The URL that ``store`` of recon.yaml is, or refers to as a secret does; None where it names none.
+
+    Raises ConfigError, without a word of what was found.
+    """
+    if store is None or not store.startswith(("env:", "file:")):
+        return store
+    url = secret_value(store, folder, environment).strip()
+    if not re.fullmatch(STORE_URL, url):
+        raise ConfigError(f"{store} holds no URL such as postgresql+psycopg://user@host/name")
+    return url
 
 
 def secret_value(reference: str, folder: Path, environment: Mapping[str, str] = os.environ) -> str:

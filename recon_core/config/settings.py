@@ -63,7 +63,10 @@ class MetricsSettings:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """recon.yaml, read and checked. ``fx`` is money of base currency for one unit of each currency."""
+    """recon.yaml, read and checked. ``fx`` is money of base currency for one unit of each currency.
+
+    ``store`` is the URL of the state's database, or a reference to one; None is a file in ``state_dir``.
+    """
 
     path: str
     folder: Path
@@ -74,6 +77,7 @@ class Settings:
     disabled: tuple[str, ...]
     book: BookSettings
     brokers: Mapping[str, BrokerSettings]
+    store: str | None = None
     fx: Mapping[str, Decimal] = field(default_factory=dict)
     schedule: Schedule | None = None
     halt: HaltSettings = HaltSettings()

@@ -12,7 +12,7 @@ from typing import Any
 from recon_core.brokers import Broker
 from recon_core.calendars import problem_of as calendar_problem
 from recon_core.config.config_schema import STATE_DIR, broker_options, config_schema
-from recon_core.config.credentials import secret_value
+from recon_core.config.credentials import secret_value, store_url
 from recon_core.config.metrics_entry import read_metrics
 from recon_core.config.problems import Path as PlacePath
 from recon_core.config.problems import closest, quote
@@ -45,7 +45,7 @@ def read_settings(
         return None
     adapters = {name: _text_at(root, "brokers", name, "adapter") for name in _entries(root, "brokers")}
     _conceal_secrets(document, root)
-    checked = check(document, root, exact(config_schema(brokers, adapters)), secret=_is_secret)
+    checked = check(document, root, exact(config_schema(brokers, adapters)), secret=is_secret)
     _check_book(checked)
     fx = _rates(checked, folder)
     schedule = _schedule(checked)
@@ -63,6 +63,7 @@ def read_settings(
         state_dir=state_dir,
         drop_ins=drop_ins,
         disabled=tuple(value.get("plugins", {}).get("disabled", ())),
+        store=value.get("store"),
         book=_book(value["book"]),
         brokers={name: _broker(name, entry, brokers[entry["adapter"]]) for name, entry in value["brokers"].items()},
         fx=fx,
@@ -82,11 +83,15 @@ def _text_at(root: Node, *path: str) -> str | None:
     return node.text if node is not None else None
 
 
-def _is_secret(path: PlacePath) -> bool:
-    return path == ("metrics", "pushgateway") or (len(path) >= 3 and path[0] == "brokers" and path[2] == "secrets")
+def is_secret(path: PlacePath) -> bool:
+    """Whether no message may quote what stands at a path of recon.yaml."""
+    return path in (("store",), ("metrics", "pushgateway")) or (len(path) >= 3 and path[0] == "brokers" and path[2] == "secrets")
 
 
 def _conceal_secrets(document: Document, root: Node) -> None:
+    store = root.get("store")
+    if store is not None and not (store.text or "").startswith(("env:", "file:")):
+        document.problems.conceal(store.place.line)
     for name in _entries(root, "brokers"):
         secrets = root.get("brokers", name, "secrets")
         for scalar in secrets.scalars() if secrets is not None else ():
@@ -186,6 +191,11 @@ def _rates(checked: Checked, folder: Path) -> dict[str, Decimal]:
 
 
 def _check_secrets(checked: Checked, folder: Path, environment: Mapping[str, str]) -> None:
+    if "store" in checked.value and checked.sound("store"):
+        try:
+            store_url(checked.value["store"], folder, environment)
+        except ConfigError as error:
+            checked.problem(str(error), "store")
     brokers = checked.value.get("brokers")
     for name, entry in brokers.items() if isinstance(brokers, dict) else ():
         secrets = entry.get("secrets") if isinstance(entry, dict) else None

@@ -8,9 +8,10 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
-from recon_core.config.policy import Policy
+from recon_core.config.policy import Suppression
 from recon_core.feeds import CheckedTotal, ProvenFeed, plain
 from recon_core.model import Decision
+from recon_core.state.suppressions import Accepted
 from recon_core.verdict import Verdict
 
 SCHEMA_VERSION = 1
@@ -19,7 +20,7 @@ SCHEMA_VERSION = 1
 def build(verdict: Verdict, *, run: Mapping[str, Any], finished_at: datetime) -> dict[str, Any]:
     """The report of a verdict; ``run`` has ``run_id`` and ``started_at``. Nothing is written yet: outputs are None."""
     policy, firm = verdict.policy, verdict.firm
-    discrepancies = [_discrepancy(entry, policy) for entry in verdict.worst]
+    discrepancies = [_discrepancy(entry, verdict) for entry in verdict.worst]
     with_suppressed = None if firm.total_impact is None else firm.total_impact + verdict.suppressed_impact
     return {
         "schema_version": SCHEMA_VERSION,
@@ -109,16 +110,21 @@ def _decision(decision: Decision) -> dict[str, Any]:
     }
 
 
-def _discrepancy(entry: Mapping[str, Any], policy: Policy) -> dict[str, Any]:
-    suppressed = None
-    if entry["suppressed_by"] is not None:
-        by = policy.suppress[entry["suppressed_by"]]
-        suppressed = {
-            "reason": by.reason,
-            "until": by.until.isoformat(),
-            "approved_by": by.approved_by,
-            "policy": f"{policy.path}:{by.line}",
-        }
+def _suppressed(place: int, verdict: Verdict) -> dict[str, Any]:
+    """Who accepted a break, by its place in the policy's suppressions and then in those by id."""
+    by: Suppression | Accepted
+    if place < len(verdict.policy.suppress):
+        by = verdict.policy.suppress[place]
+        where = f"{verdict.policy.path}:{by.line}"
+    else:
+        by = verdict.accepted[place - len(verdict.policy.suppress)]
+        where = f"audit record {by.seq}"
+    return {"reason": by.reason, "until": by.until.isoformat(), "approved_by": by.approved_by, "policy": where}
+
+
+def _discrepancy(entry: Mapping[str, Any], verdict: Verdict) -> dict[str, Any]:
+    policy = verdict.policy
+    suppressed = None if entry["suppressed_by"] is None else _suppressed(entry["suppressed_by"], verdict)
     return {
         "id": entry["id"],
         "type": entry["type"],

@@ -22,6 +22,10 @@ class Database(Protocol):
         """What the type of bytes is called."""
 
     @property
+    def clustered(self) -> str:
+        """What asks for rows in the order of their key; empty where there is no such thing."""
+
+    @property
     def append_only(self) -> Sequence[str]:
         """Statements that make ``audit`` refuse changes."""
 

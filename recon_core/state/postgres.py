@@ -52,7 +52,7 @@ def open_postgres(url: str) -> Iterator[Postgres]:
 class Postgres:
     """An open store."""
 
-    blob = "BYTEA"
+    blob, clustered = "BYTEA", ""
     append_only = (
         "CREATE FUNCTION audit_refuses() RETURNS trigger LANGUAGE plpgsql AS "
         "$$ BEGIN RAISE EXCEPTION 'audit records are never changed'; END $$",

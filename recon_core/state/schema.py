@@ -24,8 +24,30 @@ STEPS: tuple[tuple[str, ...], ...] = (
         """CREATE TABLE delivered (
             broker TEXT NOT NULL, sha256 TEXT NOT NULL, day TEXT NOT NULL, PRIMARY KEY (broker, sha256))""",
     ),
+    (
+        """CREATE TABLE clocks (broker TEXT PRIMARY KEY, as_of TEXT NOT NULL, run_id TEXT NOT NULL)""",
+        """CREATE TABLE episodes (
+            broker TEXT NOT NULL, account TEXT NOT NULL, symbol TEXT NOT NULL, leg TEXT NOT NULL, episode BIGINT NOT NULL,
+            first_seen TEXT NOT NULL, first_run TEXT NOT NULL, resolved_at TEXT, resolved_run TEXT, assignee TEXT,
+            PRIMARY KEY (broker, account, symbol, leg, episode)){clustered}""",
+        """CREATE INDEX episodes_open ON episodes (broker) WHERE resolved_at IS NULL""",
+        """CREATE TABLE breaks (
+            id TEXT NOT NULL, broker TEXT NOT NULL, account TEXT NOT NULL, symbol TEXT NOT NULL, leg TEXT NOT NULL,
+            episode BIGINT NOT NULL, type TEXT NOT NULL, severity TEXT NOT NULL, is_open BIGINT NOT NULL,
+            first_seen TEXT NOT NULL, last_seen TEXT NOT NULL, last_run TEXT NOT NULL,
+            book_quantity TEXT, broker_quantity TEXT, quantity_difference TEXT, impact TEXT, halts BIGINT NOT NULL,
+            suppressed TEXT, superseded_by TEXT, detail TEXT NOT NULL,
+            PRIMARY KEY (broker, account, symbol, leg, episode, type)){clustered}""",
+        """CREATE INDEX breaks_open ON breaks (broker) WHERE is_open = 1""",
+        """CREATE TABLE notes (
+            seq BIGINT PRIMARY KEY REFERENCES audit (seq), at TEXT NOT NULL, author TEXT NOT NULL, broker TEXT NOT NULL,
+            account TEXT NOT NULL, symbol TEXT NOT NULL, leg TEXT NOT NULL, episode BIGINT NOT NULL, text TEXT NOT NULL)""",
+        """CREATE TABLE suppressions (
+            seq BIGINT PRIMARY KEY REFERENCES audit (seq), id TEXT NOT NULL, broker TEXT NOT NULL, content TEXT NOT NULL,
+            seal TEXT NOT NULL, ended_at TEXT, ended_why TEXT)""",
+    ),
 )
-"""``{blob}`` is what the database calls bytes."""
+"""``{blob}`` is what the database calls bytes, ``{clustered}`` asks it to keep rows in the order of their key."""
 
 VERSION = len(STEPS)
 
@@ -47,7 +69,7 @@ def migrate(database: Database) -> None:
             database.execute("CREATE TABLE store (version BIGINT NOT NULL, since TEXT NOT NULL)")
         for step in STEPS[version:]:
             for statement in step:
-                database.execute(statement.format(blob=database.blob))
+                database.execute(statement.format(blob=database.blob, clustered=database.clustered))
         if not version:
             for statement in database.append_only:
                 database.execute(statement)

@@ -49,7 +49,7 @@ def open_sqlite(path: Path, *, create: bool) -> Iterator[SQLite]:
 class SQLite:
     """An open store."""
 
-    blob = "BLOB"
+    blob, clustered = "BLOB", " WITHOUT ROWID"
     append_only = tuple(
         f"CREATE TRIGGER audit_refuses_{change.lower()} BEFORE {change} ON audit "
         "BEGIN SELECT RAISE(ABORT, 'audit records are never changed'); END"

@@ -1,0 +1,199 @@
+"""What a run takes from earlier ones, and what it leaves: the store first, in one transaction, then the files made from it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from recon_core.clearing import proven_gone
+from recon_core.columns import KEY_COLUMNS
+from recon_core.config.credentials import store_url
+from recon_core.config.settings import Settings
+from recon_core.errors import StateError
+from recon_core.feeds import AHEAD
+from recon_core.listing import parquet_query
+from recon_core.report import to_html, to_json
+from recon_core.sql import quoted
+from recon_core.state import lifecycle, suppressions
+from recon_core.state.actor import current_actor
+from recon_core.state.files import write_together
+from recon_core.state.history import entry, inspect, write_history
+from recon_core.state.lifecycle import Episode, OpenBreak, Position, Seen
+from recon_core.state.runs import add_run, delivered
+from recon_core.state.store import Store, has_store, open_store
+from recon_core.state.suppressions import Accepted
+from recon_core.verdict import Verdict
+
+FOLLOWED = 100_000
+"""How many breaks of a run, worst first, are followed from run to run."""
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What earlier runs left that bears on a verdict: files taken, by broker, sha256 and last day; breaks accepted by id.
+
+    ``trouble`` is why the store cannot be read. The run then goes on as if nothing were known, so that what halts does halt,
+    and raises it when the verdict is to be recorded.
+    """
+
+    delivered: Mapping[str, Mapping[str, date]] = field(default_factory=dict)
+    accepted: tuple[Accepted, ...] = ()
+    warnings: tuple[str, ...] = ()
+    trouble: StateError | None = None
+
+
+def recall(settings: Settings) -> Known:
+    """What the store knows; nothing where there is no store yet. Never raises StateError: see ``Known.trouble``."""
+    url = store_url(settings.store, settings.folder)
+    try:
+        if not has_store(url, settings.state_dir):
+            return Known(warnings=_rebuilt(inspect(settings.state_dir, None)))
+        with open_store(url, settings.state_dir) as store:
+            damage = inspect(settings.state_dir, store)
+            return Known(delivered(store.database), tuple(suppressions.active(store.database)), _rebuilt(damage))
+    except StateError as error:
+        return Known(trouble=error)
+
+
+def keep(
+    connection: duckdb.DuckDBPyConnection,
+    settings: Settings,
+    verdict: Verdict,
+    report: dict[str, Any],
+    known: Known,
+    *,
+    asked: bool,
+    now: datetime,
+    folder: Path,
+) -> None:
+    """Record the verdict in the store and the audit chain, in one transaction; then write the files of the run and the history.
+
+    ``asked`` says that a person asked for the run's time. ``report`` gets its outputs, the age of its breaks and its audit
+    record. Raises StateError; it says so where the run is recorded and only files are not.
+    """
+    if known.trouble:
+        raise known.trouble
+    names = {"report": "report.json", "html": "report.html", "breaks": "breaks.parquet"}
+    report["outputs"] = {what: str(folder / name) for what, name in names.items()}
+    with open_store(store_url(settings.store, settings.folder), settings.state_dir) as store:
+        with store.transaction():
+            ages = _follow(connection, store, verdict, report["run_id"], asked=asked, now=now)
+            _tell_ages(report, ages, verdict.as_of)
+            actor = current_actor()
+            head, text = add_run(store.database, actor, report, live=not asked, text=to_json(report), summarise=entry(report))
+        report["audit"] = {"seq": head.seq, "head": head.head}
+        try:
+            _load_ages(connection, ages, verdict.as_of)
+            query = parquet_query(verdict.policy, [accepted.reason for accepted in verdict.accepted])
+            write_together(
+                folder,
+                {
+                    names["html"]: lambda path: path.write_text(to_html(report), encoding="utf-8"),
+                    names["breaks"]: lambda path: _export(connection, query, path),
+                    names["report"]: lambda path: path.write_text(text, encoding="utf-8"),
+                },
+            )
+            write_history(settings.state_dir, store)
+        except StateError as error:
+            run_id = report["run_id"]
+            raise StateError(f"{error}; run {run_id} is recorded: `recon-core report {run_id}` prints it") from None
+
+
+def _follow(
+    connection: duckdb.DuckDBPyConnection, store: Store, verdict: Verdict, run_id: str, *, asked: bool, now: datetime
+) -> Mapping[Position, Episode]:
+    """Move the lives of the breaks on by this run, and end the suppressions that it ends.
+
+    Returns the episodes of the positions that it found broken.
+    """
+    database = store.database
+    brokers = _moved(verdict, lifecycle.clocks(database), now)
+
+    def gone(earlier: Sequence[OpenBreak]) -> set[str]:
+        return proven_gone(connection, verdict.comparison, verdict.policy, verdict.feeds, earlier)
+
+    moved = lifecycle.move(database, run_id, verdict.as_of, _seen(connection, verdict), brokers, gone)
+    ended = [(accepted, why) for accepted, why in verdict.ended if accepted.broker in brokers]
+    over = {accepted.seq for accepted, _ in ended}
+    ended += [
+        (accepted, "the break is gone") for accepted in verdict.accepted if accepted.id in moved.closed and accepted.seq not in over
+    ]
+    suppressions.end(database, current_actor(), ended, run_id=run_id, at=now)
+    return moved.episodes
+
+
+def _moved(verdict: Verdict, clocks: Mapping[str, datetime], now: datetime) -> list[str]:
+    """The brokers whose breaks this run moves: read, and of no earlier time than the newest run that moved them.
+
+    So a replay of the past changes nothing. A time still to come is nobody's: not this run's, nor that of a run before it.
+    """
+    if verdict.as_of > now + AHEAD:
+        return []
+    known = {broker: clock for broker, clock in clocks.items() if clock <= now + AHEAD}
+    return [
+        feed.alias for feed in verdict.feeds if feed.mounted is not None and verdict.as_of >= known.get(feed.alias, verdict.as_of)
+    ]
+
+
+def _seen(connection: duckdb.DuckDBPyConnection, verdict: Verdict) -> list[Seen]:
+    numbers = ", ".join(
+        f"CASE WHEN {name} IS NOT NULL THEN plain_text({name}) END"
+        for name in ("book_quantity", "broker_quantity", "quantity_difference", "impact")
+    )
+    reasons = [*(entry.reason for entry in verdict.policy.suppress), *(entry.reason for entry in verdict.accepted)]
+    rows = connection.execute(
+        f"""SELECT id, broker, account, symbol, leg, type, severity, {numbers}, (halts AND live)::INTEGER, suppressed_by,
+            superseded_by, detail FROM breaks ORDER BY place LIMIT {FOLLOWED}"""
+    ).fetchall()
+    at = Seen._fields.index("suppressed")
+    return [Seen._make((*row[:at], None if row[at] is None else reasons[row[at]], *row[at + 1 :])) for row in rows]
+
+
+def _tell_ages(report: dict[str, Any], ages: Mapping[Position, Episode], as_of: datetime) -> None:
+    for found in report["discrepancies"]:
+        age = ages.get((found["broker"], found["account"], found["symbol"], found["leg"]))
+        if age is not None:
+            found["episode"] = age.number
+            found["first_seen"] = age.first_seen.isoformat().replace("+00:00", "Z")
+            found["open_days"] = open_days(age.first_seen, as_of)
+
+
+def open_days(first_seen: datetime, as_of: datetime) -> int:
+    """How old a break is, in days of the calendar (UTC)."""
+    return max((as_of.astimezone(UTC).date() - first_seen.astimezone(UTC).date()).days, 0)
+
+
+def _load_ages(connection: duckdb.DuckDBPyConnection, ages: Mapping[Position, Episode], as_of: datetime) -> None:
+    """The table ``aged``, which ``parquet_query`` joins: few days, and by position the number of its day."""
+    days = sorted({age.first_seen for age in ages.values()})
+    number = {day: place for place, day in enumerate(days)}
+    times = [day.astimezone(UTC).replace(tzinfo=None) for day in days]
+    connection.execute(
+        "CREATE OR REPLACE TEMP TABLE aged_days AS SELECT unnest($1::INTEGER[]) AS day, unnest($2::TIMESTAMP[]) AS first_seen, "
+        "unnest($3::BIGINT[]) AS open_days",
+        [list(number.values()), times, [open_days(day, as_of) for day in days]],
+    )
+    columns = [*map(list, zip(*ages, strict=True))] or [[]] * len(KEY_COLUMNS)
+    columns += [[age.number for age in ages.values()], [number[age.first_seen] for age in ages.values()]]
+    keys = ", ".join(f"unnest(${place}::VARCHAR[]) AS {name}" for place, name in enumerate(KEY_COLUMNS, 1))
+    connection.execute(
+        f"""CREATE OR REPLACE TEMP TABLE aged AS SELECT * EXCLUDE (day)
+            FROM (SELECT {keys}, unnest($5::BIGINT[]) AS episode, unnest($6::INTEGER[]) AS day) JOIN aged_days USING (day)""",
+        columns,
+    )
+
+
+def _export(connection: duckdb.DuckDBPyConnection, query: str, path: Path) -> None:
+    try:
+        connection.execute(f"COPY ({query}) TO {quoted(str(path.absolute()))} (FORMAT parquet, COMPRESSION zstd)")
+    except duckdb.IOException as error:
+        raise OSError(str(error).partition("\n")[0]) from None
+
+
+def _rebuilt(damage: str) -> tuple[str, ...]:
+    return (f"{damage}; it is kept beside, and written anew from the store",) if damage else ()

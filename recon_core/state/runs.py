@@ -1,0 +1,205 @@
+"""Runs as the store keeps them: what each found and decided, its whole report, and its line of the history."""
+
+from __future__ import annotations
+
+import json
+import zlib
+from collections.abc import Mapping, Sequence
+from datetime import date, datetime
+from hashlib import sha256
+from typing import Any, NamedTuple
+
+from recon_core.errors import StateError
+from recon_core.state.actor import Actor
+from recon_core.state.audit import Head, append
+from recon_core.state.database import Database
+from recon_core.state.times import moment, stored
+
+_FILES = ("policy", "config")
+
+
+class Run(NamedTuple):
+    """A recorded run. ``live``: nobody asked for its time. ``summary`` is its line of the history, as JSON text."""
+
+    run_id: str
+    seq: int
+    started_at: datetime
+    as_of: datetime
+    live: bool
+    verdict: str
+    exit_code: int
+    halt: bool
+    summary: str
+
+
+def add_run(
+    database: Database, actor: Actor, report: Mapping[str, Any], *, live: bool, text: str, summarise: Mapping[str, Any]
+) -> tuple[Head, str]:
+    """Record a run with its audit record, and a record of each of policy and configuration that changed. In a transaction.
+
+    ``text`` is the report as it will be printed, but with ``"audit": null`` at its end, and ``summarise`` its line of the
+    history. Returns the head and the text with the head in it, which is what is kept.
+    """
+    before = _newest(database)
+    for what in _FILES:
+        _note_change(database, actor, what, before, report[what])
+    head = append(
+        database,
+        "run",
+        actor,
+        f"{report['verdict']}, {report['break_count']} breaks" + (", trading halted" if report["decision"]["halt"] else ""),
+        before=before and {name: before[name] for name in ("run_id", "verdict", "halt")},
+        after={
+            **{name: report[name] for name in ("run_id", "as_of", "verdict", "exit_code", "break_count", "total_impact")},
+            "live": live,
+            "halt": report["decision"]["halt"],
+            "reasons": [{name: reason[name] for name in ("policy", "detail", "scope")} for reason in report["decision"]["reasons"]],
+            "report_sha256": sha256(text.encode()).hexdigest(),
+        },
+        inputs={
+            "book": report["book"]["sha256"],
+            "feeds": {feed["broker"]: feed["sha256"] for feed in report["feeds"]},
+            "policy": report["policy"]["sha256"],
+            "config": report["config"]["sha256"],
+            "plugins": {plugin["name"]: plugin["sha256"] for plugin in report["plugins"]},
+        },
+        scopes=[f"broker {feed['broker']}" for feed in report["feeds"]],
+        at=_time(report["finished_at"]),
+    )
+    whole = with_audit(text, head)
+    row = {
+        "run_id": report["run_id"],
+        "seq": head.seq,
+        **{name: stored(_time(report[name])) for name in ("started_at", "finished_at", "as_of")},
+        "live": int(live),
+        "verdict": report["verdict"],
+        "exit_code": report["exit_code"],
+        "halt": int(report["decision"]["halt"]),
+        **{f"{what}_{name}": report[what][name] for what in _FILES for name in ("path", "sha256")},
+        "summary": json.dumps({**summarise, "head": str(head)}, ensure_ascii=False),
+        "report": zlib.compress(whole.encode(), 3),
+    }
+    database.load("runs", list(row), [list(row.values())])
+    database.load(
+        "feeds",
+        ("run_id", "broker", "status", "as_of", "sha256", "positions", "accounts", "unproven_accounts"),
+        [
+            (
+                report["run_id"], feed["broker"], feed["status"], feed["as_of"], feed["sha256"], feed["positions"],
+                json.dumps(feed["coverage"]["accounts"]), json.dumps(feed["unproven_accounts"]),
+            )
+            for feed in report["feeds"]
+        ],
+    )  # fmt: skip
+    _note_deliveries(database, report)
+    return head, whole
+
+
+def with_audit(text: str, head: Head) -> str:
+    """The report's text with its audit record in place of the null at its end."""
+    end = '"audit": null\n}\n'
+    if not text.endswith(end):
+        raise ValueError("the report does not end with its audit record")
+    return f'{text.removesuffix(end)}"audit": {{\n    "seq": {head.seq},\n    "head": "{head.head}"\n  }}\n}}\n'
+
+
+def runs(database: Database, *, limit: int, where: str = "", parameters: Sequence[str | int] = ()) -> list[Run]:
+    """The newest runs, newest last."""
+    rows = database.execute(f"SELECT {', '.join(Run._fields)} FROM runs {where} ORDER BY seq DESC LIMIT ?", (*parameters, limit))
+    return [_run(dict(zip(Run._fields, row, strict=True))) for row in rows[::-1]]
+
+
+def known_runs(database: Database, run_ids: Sequence[str]) -> set[str]:
+    """Those of ``run_ids`` that are recorded."""
+    places = ", ".join("?" * len(run_ids))
+    return (
+        {row[0] for row in database.execute(f"SELECT run_id FROM runs WHERE run_id IN ({places})", run_ids)} if run_ids else set()
+    )
+
+
+def report_text(database: Database, run_id: str) -> str:
+    """The report of a run, byte for byte as it was printed. Raises StateError where there is none, or it is damaged."""
+    rows = database.execute("SELECT report FROM runs WHERE run_id = ?", (run_id,))
+    if not rows:
+        near = [run.run_id for run in runs(database, limit=3)]
+        raise StateError(f"{database.name}: has no run {run_id}; the newest are {', '.join(near) or 'none'}")
+    return _unpacked(database, run_id, rows[0][0])
+
+
+def faults(database: Database) -> list[str]:
+    """Runs that are not what their audit records say, in words."""
+    found = []
+    recorded = {}
+    for seq, body in database.execute("SELECT seq, body FROM audit WHERE kind = 'run'"):
+        try:
+            after = json.loads(body)["after"]
+            recorded[seq] = (after["run_id"], after["report_sha256"])
+        except (ValueError, TypeError, KeyError):
+            found.append(f"record {seq}: is no record of a run")
+    for run_id, seq, packed in database.execute("SELECT run_id, seq, report FROM runs ORDER BY seq"):
+        stated = recorded.pop(seq, None)
+        if stated is None or stated[0] != run_id:
+            found.append(f"run {run_id}: record {seq} is not of this run")
+            continue
+        try:
+            text = _unpacked(database, run_id, packed)
+            end = text.rindex('"audit": {')
+        except (StateError, ValueError):
+            found.append(f"run {run_id}: its report is damaged")
+            continue
+        bare = text[:end] + '"audit": null\n}\n'
+        if sha256(bare.encode()).hexdigest() != stated[1] or json.loads(text)["audit"]["seq"] != seq:
+            found.append(f"run {run_id}: its report is not the one that record {seq} tells of")
+    found += [f"record {seq}: run {run_id} is gone" for seq, (run_id, _) in sorted(recorded.items())]
+    return found
+
+
+def delivered(database: Database) -> dict[str, dict[str, date]]:
+    """The files of earlier runs: broker to sha256 to the last day that it was taken for."""
+    found: dict[str, dict[str, date]] = {}
+    for broker, digest, day in database.execute("SELECT broker, sha256, day FROM delivered"):
+        try:
+            found.setdefault(broker, {})[digest] = date.fromisoformat(day)
+        except (ValueError, TypeError):
+            raise StateError(f"{database.name}: damaged: {day!r} is no day; restore a backup") from None
+    return found
+
+
+def _run(row: Mapping[str, Any]) -> Run:
+    times = {name: moment(row[name]) for name in ("started_at", "as_of")}
+    return Run(**{**row, **times, "live": bool(row["live"]), "halt": bool(row["halt"])})
+
+
+def _note_deliveries(database: Database, report: Mapping[str, Any]) -> None:
+    day = str(report["as_of"])[:10]
+    for feed in report["feeds"]:
+        if feed["sha256"] and feed["status"] == "COMPLETE":
+            database.execute(
+                """INSERT INTO delivered VALUES (?, ?, ?) ON CONFLICT (broker, sha256) DO UPDATE
+                   SET day = CASE WHEN excluded.day > delivered.day THEN excluded.day ELSE delivered.day END""",
+                (feed["broker"], feed["sha256"], day),
+            )
+
+
+def _newest(database: Database) -> dict[str, Any] | None:
+    names = ("run_id", "verdict", "halt", "policy_path", "policy_sha256", "config_path", "config_sha256")
+    rows = database.execute(f"SELECT {', '.join(names)} FROM runs ORDER BY seq DESC LIMIT 1")
+    return dict(zip(names, rows[0], strict=True)) | {"halt": bool(rows[0][2])} if rows else None
+
+
+def _note_change(database: Database, actor: Actor, what: str, before: Mapping[str, Any] | None, now: Mapping[str, str]) -> None:
+    if before is None or before[f"{what}_sha256"] == now["sha256"]:
+        return
+    old = {name: before[f"{what}_{name}"] for name in ("path", "sha256")}
+    append(database, f"{what}-changed", actor, f"{now['path']} is not what the run before used", before=old, after=dict(now))
+
+
+def _time(text: str) -> datetime:
+    return datetime.fromisoformat(text)
+
+
+def _unpacked(database: Database, run_id: str, packed: Any) -> str:
+    try:
+        return zlib.decompress(packed).decode()
+    except (zlib.error, UnicodeError, TypeError) as error:
+        raise StateError(f"{database.name}: the report of run {run_id} is damaged ({error}); restore a backup") from None

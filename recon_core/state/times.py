@@ -1,0 +1,23 @@
+"""Times as the store keeps them: text in UTC, always to the microsecond, so that their order is that of their texts."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+
+def stored(moment: datetime) -> str:
+    """An aware time as text."""
+    return moment.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+def moment(text: str) -> datetime:
+    """The time that such a text says. Raises ValueError for any other text."""
+    found = datetime.fromisoformat(text)
+    if found.tzinfo is None:
+        raise ValueError(f"{text!r} has no time zone")
+    return found.astimezone(UTC)
+
+
+def printed(text: str) -> str:
+    """The same for people and reports: to the second, unless it has a fraction."""
+    return moment(text).isoformat().replace("+00:00", "Z")

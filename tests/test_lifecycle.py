@@ -1,0 +1,259 @@
+"""How a break lives from run to run: opened, aged, proven gone, come back, accepted. Real runs and commands, in this process."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from contextlib import closing
+from datetime import date, datetime
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+from click.testing import CliRunner, Result
+from deployment import Deployment, Row, book_row, feed_row, types
+
+from recon_core.cli import main
+from recon_core.errors import StateError
+from recon_core.run import Request, run
+from recon_core.state import breaks
+from recon_core.state.actor import Actor
+from recon_core.state.store import open_store
+
+MONDAY = 16  # of November 2026
+AAPL, MSFT = ("AAPL", "100"), ("MSFT", "50")
+
+
+class Week:
+    """A deployment that is reconciled day after day."""
+
+    def __init__(self, folder: Path) -> None:
+        self.deployment = Deployment(folder)
+        self.held = [AAPL, MSFT]
+
+    def day(
+        self, day: int, feed: list[Row] | None, *, options: str = "", as_of: str | None = None, brokers: tuple[str, ...] = ()
+    ) -> dict[str, Any]:
+        """The report of one day; without ``feed`` the broker's file is not there."""
+        stamp = f"2026-11-{day:02}"
+        self.deployment.book([book_row(*entry, updated_at=f"{stamp}T20:00:00Z") for entry in self.held])
+        self.deployment.config(as_of=f"{stamp}T21:00:00Z", broker="unchanged: accept\nexpect_accounts: [MAIN]", options=options)
+        if feed is None:
+            (self.deployment.folder / "feed.csv").unlink(missing_ok=True)
+        else:
+            self.deployment.feed(feed)
+        return self.run(as_of=as_of, brokers=brokers)
+
+    def run(self, *, as_of: str | None = None, brokers: tuple[str, ...] = ()) -> dict[str, Any]:
+        """The report of a run on the files as they are."""
+        return run(Request(self.deployment.folder / "recon.yaml", None, as_of and datetime.fromisoformat(as_of), brokers))
+
+    def command(self, *arguments: str) -> Result:
+        """What a command of the deployment prints."""
+        return CliRunner().invoke(main, [*arguments, "--config", str(self.deployment.folder / "recon.yaml")])
+
+    def listed(self) -> list[tuple[str, str, int]]:
+        """Symbol, status and episode of the open breaks."""
+        found = json.loads(self.command("breaks", "list", "--json").stdout)
+        return [(entry["symbol"], entry["status"], entry["episode"]) for entry in found]
+
+
+@pytest.fixture
+def week(tmp_path: Path) -> Week:
+    return Week(tmp_path)
+
+
+def feed(*entries: tuple[str, str]) -> list[Row]:
+    return [feed_row(*entry) for entry in entries]
+
+
+def age(report: dict[str, Any], symbol: str = "AAPL") -> tuple[int | None, str | None, int | None]:
+    (found,) = [entry for entry in report["discrepancies"] if entry["symbol"] == symbol]
+    return found["episode"], found["first_seen"] and found["first_seen"][:10], found["open_days"]
+
+
+@pytest.mark.case("H01")
+def test_a_break_opens_ages_is_resolved_and_comes_back_in_a_second_episode(week: Week) -> None:
+    assert age(week.day(16, feed(("AAPL", "90"), MSFT))) == (1, "2026-11-16", 0)
+    assert age(week.day(18, feed(("AAPL", "90"), MSFT))) == (1, "2026-11-16", 2)
+    assert week.day(19, feed(AAPL, MSFT))["verdict"] == "clean"
+    assert age(week.day(20, feed(("AAPL", "90"), MSFT))) == (2, "2026-11-20", 0)
+    assert week.listed() == [("AAPL", "reopened", 2)]
+
+
+@pytest.mark.case("H02")
+def test_a_day_without_the_feed_closes_nothing(week: Week) -> None:
+    week.day(16, feed(("AAPL", "90"), MSFT))
+    assert week.day(17, None)["verdict"] == "incomplete"
+    assert age(week.day(18, feed(("AAPL", "90"), MSFT))) == (1, "2026-11-16", 2)
+
+
+@pytest.mark.case("H02")
+def test_an_account_that_did_not_answer_closes_nothing(week: Week) -> None:
+    week.held = [AAPL]
+    report = week.day(16, [feed_row("AAPL", "100"), feed_row("KO", "5", account="OTHER")])
+    assert age(report, "KO")[0] == 1
+    # neither side has a row of OTHER: nothing is compared, and nothing is proven
+    assert week.day(17, feed(AAPL))["verdict"] == "clean"
+    assert age(week.day(18, [feed_row("AAPL", "100"), feed_row("KO", "5", account="OTHER")]), "KO") == (1, "2026-11-16", 2)
+    # an account that answers without the position proves it gone
+    assert types(week.day(19, [feed_row("AAPL", "100"), feed_row("PG", "1", account="OTHER")])) == ["MISSING_IN_DB"]
+    assert age(week.day(20, [feed_row("AAPL", "100"), feed_row("KO", "5", account="OTHER")]), "KO")[0] == 2
+
+
+@pytest.mark.case("H02")
+def test_a_partial_feed_keeps_what_it_does_not_prove_gone(week: Week) -> None:
+    week.held = [AAPL, ("PG", "1")]
+    week.day(16, feed(("AAPL", "90"), ("PG", "1")))
+    report = week.day(17, feed(AAPL, ("PG", "1")), options="row_count: 3")
+    assert report["feeds"][0]["status"] == "PARTIAL"
+    assert report["break_count"] == 0
+    assert age(week.day(18, feed(("AAPL", "90"), ("PG", "1")))) == (1, "2026-11-16", 2)
+
+
+@pytest.mark.case("H02")
+def test_a_rule_that_lacks_a_value_proves_nothing(week: Week) -> None:
+    dear = [feed_row("AAPL", "100", "12"), feed_row("MSFT", "50")]
+    unknown = [feed_row("AAPL", "100", "", market_price="10"), feed_row("MSFT", "50")]
+    assert types(week.day(16, dear)) == ["PRICE_MISMATCH"]
+    assert week.day(17, unknown)["break_count"] == 0
+    assert age(week.day(18, dear)) == (1, "2026-11-16", 2)
+    assert week.day(19, feed(AAPL, MSFT))["break_count"] == 0
+    assert age(week.day(20, dear)) == (2, "2026-11-20", 0)
+
+
+@pytest.mark.case("H02")
+def test_a_broker_that_was_not_asked_is_left_alone(week: Week) -> None:
+    def day(day: int, *brokers: str, prime: str, second: str) -> dict[str, Any]:
+        deployment, stamp = week.deployment, f"2026-11-{day:02}"
+        rows = [book_row(*AAPL, updated_at=f"{stamp}T20:00:00Z", broker=name) for name in ("prime", "second")]
+        deployment.book(rows)
+        deployment.config(as_of=f"{stamp}T21:00:00Z", broker="unchanged: accept")
+        text = (deployment.folder / "recon.yaml").read_text(encoding="utf-8")
+        options = f'{{path: second.csv, as_of: "{stamp}T21:00:00Z"}}'
+        deployment.write("recon.yaml", f"{text}  second: {{adapter: statement, unchanged: accept, options: {options}}}\n")
+        deployment.feed(feed(("AAPL", prime)))
+        deployment.feed(feed(("AAPL", second)), "second.csv")
+        return week.run(brokers=brokers)
+
+    day(16, prime="90", second="90")
+    assert day(17, "second", prime="100", second="100")["verdict"] == "clean"
+    report = day(18, prime="90", second="90")
+    assert {entry["broker"]: entry["episode"] for entry in report["discrepancies"]} == {"prime": 1, "second": 2}
+
+
+@pytest.mark.case("H03")
+def test_a_change_of_type_keeps_age_notes_and_assignee(week: Week) -> None:
+    first = week.day(16, feed(("AAPL", "90"), MSFT))["discrepancies"][0]["id"]
+    assert week.command("breaks", "assign", first, "--to", "ann", "--by", "bob").exit_code == 0
+    assert week.command("breaks", "note", first, "asked the broker", "--by", "ann").exit_code == 0
+    report = week.day(17, feed(MSFT))
+    assert types(report) == ["MISSING_AT_BROKER"]
+    assert age(report) == (1, "2026-11-16", 1)
+    second = report["discrepancies"][0]["id"]
+    assert second != first
+    shown = json.loads(week.command("breaks", "show", second, "--json").stdout)
+    assert shown["assignee"] == "ann"
+    assert [note["text"] for note in shown["notes"]] == ["asked the broker"]
+    assert [(entry["type"], entry["status"]) for entry in shown["breaks"]] == [
+        ("QUANTITY_MISMATCH", "resolved"), ("MISSING_AT_BROKER", "open")
+    ]  # fmt: skip
+
+
+@pytest.mark.case("I10")
+def test_the_same_run_again_leaves_one_break_of_the_same_age(week: Week) -> None:
+    ages = {age(week.day(16, feed(("AAPL", "90"), MSFT))) for _ in range(3)}
+    assert ages == {(1, "2026-11-16", 0)}
+    assert week.listed() == [("AAPL", "new", 1)]
+
+
+def test_a_replay_of_the_past_is_recorded_and_moves_nothing_back(week: Week) -> None:
+    week.day(16, feed(("AAPL", "90"), MSFT))
+    week.day(18, feed(("AAPL", "90"), MSFT))
+    replay = week.day(17, feed(AAPL, ("MSFT", "49")), as_of="2026-11-17T21:00:00+00:00")
+    assert age(replay, "MSFT") == (None, None, None)
+    assert week.command("report", replay["run_id"]).exit_code == 0
+    report = week.day(19, feed(("AAPL", "90"), ("MSFT", "49")))
+    assert age(report) == (1, "2026-11-16", 3)
+    assert age(report, "MSFT") == (1, "2026-11-19", 0)
+    again = week.day(18, feed(("AAPL", "90"), ("MSFT", "49")), as_of="2026-11-18T21:00:00+00:00")
+    assert age(again) == (1, "2026-11-16", 2)
+    assert age(again, "MSFT") == (None, None, None)
+
+
+def test_a_run_of_a_time_still_to_come_does_not_stop_the_clock_of_later_ones(week: Week) -> None:
+    week.day(16, feed(("AAPL", "90"), MSFT))
+    week.run(as_of="2031-01-01T00:00:00+00:00")
+    assert age(week.day(18, feed(("AAPL", "90"), MSFT))) == (1, "2026-11-16", 2)
+
+
+def test_breaks_parquet_tells_the_age(week: Week) -> None:
+    week.day(16, feed(("AAPL", "90"), MSFT))
+    report = week.day(18, feed(("AAPL", "90"), MSFT))
+    rows = duckdb.sql(f"SELECT symbol, episode, first_seen::VARCHAR, open_days FROM '{report['outputs']['breaks']}'").fetchall()
+    assert rows == [("AAPL", 1, "2026-11-16 21:00:00", 2)]
+
+
+def suppress(week: Week, report: dict[str, Any], *, until: date = date(2099, 12, 31)) -> str:
+    """Accept the one break of a report; its id."""
+    name: str = report["discrepancies"][0]["id"]
+    with open_store(None, week.deployment.folder / ".state") as store:
+        breaks.suppress(store.database, Actor("u", "h", "risk"), name, until=until, reason="known", approved_by="risk")
+    return name
+
+
+@pytest.mark.case("H04")
+def test_a_suppression_by_id_silences_until_its_last_day(week: Week) -> None:
+    found = week.day(16, feed(("AAPL", "90"), MSFT))["discrepancies"][0]["id"]
+    done = week.command("breaks", "suppress", found[:9], "--until", "2099-12-31", "--reason", "known", "--by", "risk")
+    assert done.exit_code == 0, done.output
+    report = week.day(17, feed(("AAPL", "90"), MSFT))
+    assert (report["verdict"], report["break_count"], report["suppressed_count"]) == ("clean", 0, 1)
+    assert report["discrepancies"][0]["suppressed"]["approved_by"] == "risk"
+    assert age(report) == (1, "2026-11-16", 1)
+    assert week.listed() == [("AAPL", "suppressed", 1)]
+
+
+@pytest.mark.case("H04")
+def test_a_suppression_by_id_expires(week: Week) -> None:
+    suppress(week, week.day(16, feed(("AAPL", "90"), MSFT)), until=date(2026, 11, 17))
+    assert week.day(17, feed(("AAPL", "90"), MSFT))["break_count"] == 0
+    report = week.day(18, feed(("AAPL", "90"), MSFT))
+    assert report["break_count"] == 1
+    assert any("it was accepted until 2026-11-17" in warning for warning in report["warnings"])
+    assert not any("accepted until" in warning for warning in week.day(19, feed(("AAPL", "90"), MSFT))["warnings"])
+
+
+def test_a_suppression_of_a_day_that_is_over_is_a_usage_error(week: Week) -> None:
+    found = week.day(16, feed(("AAPL", "90"), MSFT))["discrepancies"][0]["id"]
+    done = week.command("breaks", "suppress", found, "--until", "2026-11-15", "--reason", "x", "--by", "risk")
+    assert (done.exit_code, "over" in done.output) == (2, True)
+
+
+@pytest.mark.case("H05")
+@pytest.mark.parametrize(("now", "why"), [("89", "grew from 10 to 11"), ("110", "changed sign, from 10 to -10")])
+def test_a_suppressed_break_that_grows_or_changes_sign_comes_back_for_good(week: Week, now: str, why: str) -> None:
+    found = suppress(week, week.day(16, feed(("AAPL", "90"), MSFT)))
+    assert week.day(17, feed(("AAPL", "91"), MSFT))["break_count"] == 0
+    report = week.day(18, feed(("AAPL", now), MSFT))
+    assert report["break_count"] == 1
+    assert any(why in warning for warning in report["warnings"])
+    assert week.day(19, feed(("AAPL", "90"), MSFT))["break_count"] == 1
+    shown = json.loads(week.command("breaks", "show", found, "--json").stdout)
+    assert [why in entry["ended_why"] for entry in shown["suppressions"]] == [True]
+
+
+@pytest.mark.case("H05")
+def test_a_suppression_ends_with_the_break(week: Week) -> None:
+    suppress(week, week.day(16, feed(("AAPL", "90"), MSFT)))
+    week.day(17, feed(AAPL, MSFT))
+    assert week.day(18, feed(("AAPL", "90"), MSFT))["break_count"] == 1
+
+
+def test_a_suppression_whose_row_was_changed_is_refused(week: Week) -> None:
+    suppress(week, week.day(16, feed(("AAPL", "90"), MSFT)))
+    with closing(sqlite3.connect(week.deployment.folder / ".state" / "recon.sqlite")) as database, database:
+        assert database.execute("UPDATE suppressions SET content = replace(content, '\"10\"', '\"99\"')").rowcount == 1
+    with pytest.raises(StateError, match="suppression 2 was changed"):
+        week.run()
