@@ -49,6 +49,11 @@ EXIT_MEANING = {
 }
 
 
+def excerpt(text: str, most: int = 80) -> str:
+    """A text of the world as a message repeats it: cut where it is long."""
+    return text if len(text) <= most else f"{text[:most]}... ({len(text):,} characters)"
+
+
 class ReconError(Exception):
     """Base of all errors that recon-core raises on purpose; its text is meant for a person."""
 

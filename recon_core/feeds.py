@@ -197,7 +197,7 @@ def prove(
             f"FROM {identifier(name)} GROUP BY account ORDER BY account"
         ).fetchall()
         if any(row[3] for row in rows):
-            return bare.failed("; ".join(mounted.describe_faults(connection, limit=5)))
+            return bare.failed(_of_file(feed, mounted.describe_faults(connection, limit=5)))
         return _judge(connection, replace(bare, mounted=mounted), rows, book)
     except BrokerError as error:
         return bare.failed(str(error))
@@ -228,7 +228,7 @@ def unique(connection: duckdb.DuckDBPyConnection, feed: ProvenFeed) -> ProvenFee
         return feed
     rows = duplicate_rows(connection, feed.mounted, book=False, limit=5)
     if rows:
-        return feed.failed("; ".join(rows) + " (declare `lots: true` if they are lots)")
+        return feed.failed(_of_file(feed.feed, rows) + " (declare `lots: true` if they are lots)")
     shared = connection.execute(
         f"SELECT account, symbol, list(DISTINCT theirs ORDER BY theirs) FROM "
         f"(SELECT {feed.account_sql} AS account, symbol, leg, account AS theirs "
@@ -238,6 +238,12 @@ def unique(connection: duckdb.DuckDBPyConnection, feed: ProvenFeed) -> ProvenFee
     if shared:
         return feed.failed(f"accounts {', '.join(shared[2])} are all {shared[0]} in the book, and each holds {shared[1]}")
     return feed
+
+
+def _of_file(feed: Feed, faults: Sequence[str]) -> str:
+    """What is wrong with a feed's rows, with the file that they stand in."""
+    file = f"{feed.relation.name}: " if feed.relation is not None and feed.relation.name else ""
+    return file + "; ".join(faults)
 
 
 def _wrong_time(

@@ -29,7 +29,15 @@ _Kind = Literal["rows", "quantity", "market_value"]
 
 _TEXT = {"type": "string"}
 _FROM_FOOTER = {
-    "properties": {"footer": {"type": "string", "description": "A regular expression; its first group is the number."}},
+    "properties": {
+        "footer": {
+            "type": "string",
+            "description": (
+                "A regular expression, searched for in each line before and after the rows as the file writes it (a line of one "
+                "field: out of its quotes; of JSON: key: value); its first group in the last line that has it is the number."
+            ),
+        }
+    },
     "required": ["footer"],
     "additionalProperties": False,
 }
@@ -190,6 +198,10 @@ class Statement(Broker):
             if self._zone is None and not bare:
                 raise MalformedError(f"{source.path}: as_of {stamp} has no time zone: say `timezone`")
             stamp = stamp.replace(tzinfo=self._zone or UTC)
+        try:
+            stamp.astimezone(UTC)
+        except OverflowError:
+            raise MalformedError(f"{source.path}: as_of {stamp.isoformat()} is outside the years 1 to 9999") from None
         return stamp, bare
 
     def _totals(self, source: SourceFile) -> tuple[list[ControlTotal], list[str]]:

@@ -16,6 +16,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+from recon_core.errors import excerpt
 from recon_core.sql import quoted
 from recon_core.tables.framing import Frame, Line, Refusal, scratch_file, sql_path
 
@@ -229,7 +230,7 @@ def why_unreadable(message: str, first_row: int) -> str:
         return "its lines end in different ways (carriage returns on some only), or a quote stands inside a field; export it anew"
     place = re.search(r"CSV Error on Line: (\d+)", message)
     if not place:
-        return f"cannot be read: {message.partition(chr(10))[0]}"
+        return f"cannot be read: {excerpt(message.partition(chr(10))[0], 400)}"
     row = int(place[1]) - 2 + first_row
     fields = re.search(r"Expected Number of Columns: (\d+) Found: (\d+)", message)
     if fields:
@@ -240,4 +241,4 @@ def why_unreadable(message: str, first_row: int) -> str:
         return f"row {row} is not utf-8; set `encoding`"
     if "Maximum line size" in message:
         return f"row {row} is longer than a row can be; is a quote left open?"
-    return f"row {row} cannot be read: {message.splitlines()[-1] if message else ''}"
+    return f"row {row} cannot be read: {excerpt(message.splitlines()[-1] if message else '', 400)}"

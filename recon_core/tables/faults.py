@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from enum import IntFlag
 
+from recon_core.errors import excerpt
 from recon_core.tables.numbers import why_no_number
 from recon_core.tables.timestamps import why_no_time
 
@@ -39,15 +40,15 @@ def reason(fault: Fault, values: Mapping[str, str | None]) -> Iterator[tuple[str
             column = str(fault.name).lower()
             yield column, f"the {column} is empty"
         case Fault.LEG:
-            yield "leg", f"'{values['leg']}' is none of NET, LONG, SHORT"
+            yield "leg", f"'{_shown(values, 'leg')}' is none of NET, LONG, SHORT"
         case Fault.QUANTITY_MISSING:
             yield "quantity", "the quantity is empty"
         case Fault.QUANTITY_WRONG:
             yield "quantity", why_no_number(_text(values, "quantity"))
         case Fault.QUANTITY_FINE:
-            yield "quantity", f"'{_text(values, 'quantity')}' has more than 18 decimals; a quantity is not rounded"
+            yield "quantity", f"'{_shown(values, 'quantity')}' has more than 18 decimals; a quantity is not rounded"
         case Fault.QUANTITY_LARGE:
-            yield "quantity", f"'{_text(values, 'quantity')}' is too large; a quantity is below 10^19"
+            yield "quantity", f"'{_shown(values, 'quantity')}' is too large; a quantity is below 10^19"
         case Fault.AVG_PRICE | Fault.MARKET_PRICE | Fault.MULTIPLIER:
             column = str(fault.name).lower()
             yield column, _bad_figure(column, _text(values, column))
@@ -58,9 +59,9 @@ def reason(fault: Fault, values: Mapping[str, str | None]) -> Iterator[tuple[str
             for column in ("account", "symbol", "isin", "cusip"):
                 text = (values.get(column) or "").strip()
                 if "E+" in text and text.replace("E+", "").replace(".", "").isdigit():
-                    yield column, f"'{text}' is an identifier that a spreadsheet turned into a number; export it as text"
+                    yield column, f"'{excerpt(text)}' is an identifier that a spreadsheet turned into a number; export it as text"
         case Fault.PROBLEM:
-            yield "problem", _text(values, "problem")
+            yield "problem", excerpt(_text(values, "problem"), 400)
 
 
 def _bad_figure(column: str, raw: str) -> str:
@@ -69,8 +70,12 @@ def _bad_figure(column: str, raw: str) -> str:
     if not plain:
         return explained
     if column == "multiplier":
-        return f"'{raw}' is no multiplier: above 0, below 10^12, at most 6 decimals"
-    return f"'{raw}' is too large; a price is below 10^26"
+        return f"'{excerpt(raw)}' is no multiplier: above 0, below 10^12, at most 6 decimals"
+    return f"'{excerpt(raw)}' is too large; a price is below 10^26"
+
+
+def _shown(values: Mapping[str, str | None], column: str) -> str:
+    return excerpt(_text(values, column))
 
 
 def _text(values: Mapping[str, str | None], column: str) -> str:

@@ -108,19 +108,20 @@ def _frame(path: Path, form: str, options: Mapping[str, Any], refusal: Refusal) 
 
 
 def _parquet(path: Path, refusal: Refusal) -> Frame:
-    source = f"read_parquet({quoted(sql_path(path))}, file_row_number = true)"
+    source = f"read_parquet({quoted(sql_path(path))})"
     with duckdb.connect() as connection:
         try:
-            found = connection.execute(f"DESCRIBE SELECT * EXCLUDE (file_row_number) FROM {source}").fetchall()
+            found = connection.execute(f"DESCRIBE SELECT * FROM {source}").fetchall()
         except duckdb.Error as error:
             raise refusal.content(f"{path} is no Parquet file that can be read: {str(error).partition(chr(10))[0]}") from None
     names = tuple(str(row[0]) for row in found)
+    numbered = "file_row_number" not in map(str.lower, names)  # a column of that name leaves no place for DuckDB's own
     return Frame(
-        source=source,
+        source=f"read_parquet({quoted(sql_path(path))}, file_row_number = true)" if numbered else source,
         header=names,
         references=tuple(map(identifier, names)),
         types=tuple(str(row[1]) for row in found),
-        row="file_row_number + 1",
+        row="file_row_number + 1" if numbered else "row_number() OVER ()",
         first_row=1,
         files=tuple({str(path), sql_path(path)}),
         written=False,

@@ -9,6 +9,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+from recon_core.errors import excerpt
 from recon_core.sql import quoted
 from recon_core.tables.delimited import as_utf8
 from recon_core.tables.framing import Frame, Line, Refusal, scratch_file
@@ -16,9 +17,15 @@ from recon_core.tables.framing import Frame, Line, Refusal, scratch_file
 
 def read_records(path: Path, options: Mapping[str, Any], refusal: Refusal) -> Frame:
     """The frame of a JSON file: objects inside a record are reached by dots (``instrument.symbol``)."""
-    document = _parsed(path, options["encoding"], refusal)
+    try:
+        return _framed(_parsed(path, options["encoding"], refusal), path, options, refusal)
+    except RecursionError:
+        raise refusal.content(f"{path}: nested too deep to be positions") from None
+
+
+def _framed(document: Any, path: Path, options: Mapping[str, Any], refusal: Refusal) -> Frame:
     records, facts = _records(document, options["records"], path, refusal)
-    header: dict[str, int] = {}
+    header: dict[str, int] = {} if records else _header_of_nothing(options)
     rows = []
     for number, record in enumerate(records, start=1):
         if not isinstance(record, dict):
@@ -56,11 +63,11 @@ def _parsed(path: Path, encoding: str, refusal: Refusal) -> Any:
         if len(found) != len(items):
             names = [name for name, _ in items]
             twice = next(name for name in names if names.count(name) > 1)
-            raise refusal.content(f"{path}: the key {twice!r} stands twice in one object; which one counts cannot be told")
+            raise refusal.content(f"{path}: the key {excerpt(twice)!r} stands twice in one object; which one counts cannot be told")
         return found
 
     def constant(text: str) -> Any:
-        raise refusal.content(f"{path}: {text} is no number")
+        raise refusal.content(f"{path}: {excerpt(text)} is no number")
 
     try:
         text = plain.read_text(encoding="utf-8-sig")
@@ -69,8 +76,14 @@ def _parsed(path: Path, encoding: str, refusal: Refusal) -> Any:
         raise refusal.content(f"{path} is not utf-8; set `encoding`") from None
     except json.JSONDecodeError as error:
         raise refusal.content(f"{path}:{error.lineno}:{error.colno}: not JSON: {error.msg}; was it written to the end?") from None
-    except RecursionError:
-        raise refusal.content(f"{path}: nested too deep to be positions") from None
+
+
+def _header_of_nothing(options: Mapping[str, Any]) -> dict[str, int]:
+    """An array without records has no position, whatever its columns would be called."""
+    mapped, sign = options["columns"], options["sign"] or {}
+    sides = [name for name in sign.values() if isinstance(name, str)]
+    names = [*mapped.values(), *(ours for ours in ("symbol", "quantity") if ours not in mapped), *sides, *options["skip_rows"]]
+    return {name: place for place, name in enumerate(dict.fromkeys(names))}
 
 
 def _plain(text: str) -> str:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from recon_core.errors import excerpt
 from recon_core.model import POSITION_COLUMNS, Relation
 from recon_core.sql import Steps, over, quoted, side_by_side
 from recon_core.tables.canonical import TYPES
@@ -58,11 +59,11 @@ class Columns:
     def _near(self, name: str) -> str:
         if len(self.header) == 1 and re.search(r"[,;\t|]", self.header[0]):
             mark = max(",;\t|", key=self.header[0].count)
-            return f"; there is one column only, {self.header[0]!r}: is the delimiter {mark!r}? (option `delimiter`)"
+            return f"; there is one column only, {excerpt(self.header[0])!r}: is the delimiter {mark!r}? (option `delimiter`)"
         by_spelling = {_loosely(theirs): theirs for theirs in self.header}
         close = difflib.get_close_matches(_loosely(name), by_spelling, 1)
         hint = f"; did you mean {by_spelling[close[0]]!r}?" if close else ""
-        return f"{hint}; it has {', '.join(theirs for theirs in self.header if theirs)}"
+        return f"{hint}; it has {excerpt(', '.join(theirs for theirs in self.header if theirs), 400) or 'none'}"
 
 
 def relation_of(name: str, frame: Frame, columns: Columns, mapped: Mapping[str, int], options: Mapping[str, Any]) -> Relation:

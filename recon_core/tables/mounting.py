@@ -18,7 +18,7 @@ from typing import Any, NoReturn
 
 import duckdb
 
-from recon_core.errors import BookError, EngineError, MalformedError, ReconError
+from recon_core.errors import BookError, EngineError, MalformedError, ReconError, excerpt
 from recon_core.model import POSITION_COLUMNS, PRICE_PLACES, Position, Relation
 from recon_core.sql import identifier, over, quoted
 from recon_core.tables import numbers
@@ -59,7 +59,7 @@ class Mounted:
     def _texts(self, rows: Sequence[tuple[int, int, list[str | None], list[str | None]]]) -> Iterator[str]:
         for number, bits, raw, keys in rows:
             values = dict(zip(self.raw_columns, raw, strict=True))
-            key = f" ({' '.join(text for text in keys if text)})" if self.keyed and any(keys) else ""
+            key = f" ({' '.join(excerpt(text) for text in keys if text)})" if self.keyed and any(keys) else ""
             if bits & Fault.PROBLEM:
                 bits &= ~Fault.QUANTITY_MISSING  # its reader says why
             for fault in (fault for fault in Fault if bits & fault):
@@ -177,7 +177,7 @@ def duplicate_rows(connection: duckdb.DuckDBPyConnection, mounted: Mounted, *, b
     texts = []
     for *key, count, rows in found:
         more = ", ..." if count > len(rows) else ""
-        shown = " ".join(text for text in key if text and text != "NET")
+        shown = " ".join(excerpt(text) for text in key if text and text != "NET")
         texts.append(f"{shown}: {count} rows of one position ({', '.join(map(str, rows))}{more})")
     return texts
 

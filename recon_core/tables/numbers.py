@@ -11,6 +11,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+from recon_core.errors import excerpt
 from recon_core.model import PRICE_PLACES, QUANTITY_PLACES
 from recon_core.sql import Steps
 
@@ -216,7 +217,7 @@ def _half_even(dotted: str, digits: int, places: int) -> str:
 def why_no_number(raw: str) -> str:
     """In words, why a text is refused as a number, and what mends it."""
     text = raw.strip(BLANKS)
-    shown = f"'{raw}'"
+    shown = f"'{excerpt(raw)}'"
     if re.fullmatch(_SCIENTIFIC, text):
         return f"{shown} is in scientific notation: digits may be lost"
     if text.casefold().lstrip("+-") in ("nan", "inf", "infinity"):

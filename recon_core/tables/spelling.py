@@ -148,7 +148,8 @@ class Spelling:
 
 def said(before: str, value: str, after: str = "") -> str:
     """SQL of a sentence with a value of the file in quotes."""
-    return " || ".join((quoted(f"{before}'"), value, quoted(f"'{after}")))
+    cut = f"CASE WHEN length({value}) > 80 THEN left({value}, 80) || '...' ELSE {value} END"
+    return " || ".join((quoted(f"{before}'"), cut, quoted(f"'{after}")))
 
 
 def _among(text: str, values: Sequence[str]) -> str:

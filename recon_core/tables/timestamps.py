@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from recon_core.errors import excerpt
 from recon_core.sql import Steps, quoted
 from recon_core.tables.numbers import is_text, trimmed
 
@@ -60,8 +61,8 @@ def utc_of_text(text: str, timezone: str | None) -> str:
 def why_no_time(raw: str) -> str:
     """In words, why a text is refused as a time, and what mends it."""
     if re.fullmatch(f"{_DAY}{_CLOCK}", raw.strip()):
-        return f"'{raw}' has no time zone (say `timezone`, such as America/New_York or UTC)"
-    return f"'{raw}' is not a time such as 2026-11-20T21:00:00Z"
+        return f"'{excerpt(raw)}' has no time zone (say `timezone`, such as America/New_York or UTC)"
+    return f"'{excerpt(raw)}' is not a time such as 2026-11-20T21:00:00Z"
 
 
 def _finite(stamp: str, column: str) -> Timestamp:

@@ -119,7 +119,7 @@ def _relation(connection: duckdb.DuckDBPyConnection, name: str, rows: Sequence[R
     does not have."""
     columns = list(dict.fromkeys([*always, *(column for row in rows for column in row)]))
     load_texts(connection, name, columns, [[[row.get(column) for row in rows] for column in columns]])
-    return Relation(f"SELECT * FROM {identifier(name)}", name=name)
+    return Relation(f"SELECT * FROM {identifier(name)}")
 
 
 def _survey(connection: duckdb.DuckDBPyConnection, case: RuleCase, book: Mounted, brokers: Sequence[str]) -> Survey:
