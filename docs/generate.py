@@ -21,6 +21,7 @@ from recon_core.config.config_schema import config_schema
 from recon_core.config.load import DEFAULT_POLICY
 from recon_core.config.policy_schema import policy_schema
 from recon_core.errors import EXIT_MEANING
+from recon_core.halts import HaltAction, can_resume
 from recon_core.host import Host, load_host
 from recon_core.report import schema_text
 from recon_core.rules import Rule
@@ -32,11 +33,12 @@ DOCS = Path(__file__).parent
 def pages() -> dict[str, str]:
     """Every generated page: its file name, and its text."""
     host = load_host()
-    rules = {name: rule for name, rule in host.rules.items() if _own(host, name)}
-    brokers = {name: broker for name, broker in host.brokers.items() if _own(host, name)}
+    rules = {name: rule for name, rule in host.rules.items() if _own(host, name, "rule")}
+    brokers = {name: broker for name, broker in host.brokers.items() if _own(host, name, "broker")}
+    halts = {name: action for name, action in host.halts.items() if _own(host, name, "halt")}
     written = {
         "policy-reference.md": _policy_page(rules),
-        "config-reference.md": _config_page(brokers),
+        "config-reference.md": _config_page(brokers, halts),
         "rules.md": _rules_page(rules),
         "report-reference.md": _report_page(),
     }
@@ -53,8 +55,8 @@ def _text_of(path: Path) -> str | None:
     return path.read_text(encoding="utf-8") if path.exists() else None
 
 
-def _own(host: Host, name: str) -> bool:
-    return host.plugin_of(name).origin.startswith("recon-core ")
+def _own(host: Host, name: str, kind: str) -> bool:
+    return host.plugin_of(name, kind).origin.startswith("recon-core ")
 
 
 def _head(title: str, about: str) -> Lines:
@@ -120,8 +122,8 @@ def _policy_page(rules: Mapping[str, type[Rule]]) -> Lines:
     yield from fenced(DEFAULT_POLICY.read_text(encoding="utf-8"), "yaml")
 
 
-def _config_page(brokers: Mapping[str, type[Broker]]) -> Lines:
-    schema = config_schema(brokers)
+def _config_page(brokers: Mapping[str, type[Broker]], halts: Mapping[str, type[HaltAction]]) -> Lines:
+    schema = config_schema(brokers, halts)
     keys = schema["properties"]
     yield from _head(
         "recon.yaml",
@@ -162,6 +164,20 @@ def _config_page(brokers: Mapping[str, type[Broker]]) -> Lines:
     yield ""
     (rate,) = keys["fx"]["patternProperties"].values()
     yield from table({"properties": {**keys["fx"]["properties"], "CODE": rate}})
+    halt = keys["halt"]
+    actions = halt["properties"]["actions"]
+    yield "## `halt`"
+    yield ""
+    yield f"{halt['description']} How it works: [halt actions](halt-actions.md)."
+    yield ""
+    yield from table(halt, leave=("actions",))
+    yield "### `halt.actions.NAME`"
+    yield ""
+    yield actions["description"]
+    yield ""
+    yield from table(actions["additionalProperties"], leave=("options", "secrets"))
+    for name, action in halts.items():
+        yield from _action(name, action)
 
 
 def _adapter(name: str, broker: type[Broker]) -> Lines:
@@ -178,6 +194,18 @@ def _adapter(name: str, broker: type[Broker]) -> Lines:
     if len(own) < len(broker.options):
         yield "And the [options of files](#options-of-files)."
         yield ""
+
+
+def _action(name: str, action: type[HaltAction]) -> Lines:
+    yield f"### Action `{name}`"
+    yield ""
+    yield from fenced(inspect.cleandoc(action.__doc__ or ""), "text")
+    secrets = ", ".join(f"`{secret}`" for secret in action.secrets) or "none"
+    optional = ", ".join(f"`{secret}`" for secret in action.optional_secrets) or "none"
+    yield f"Secrets: {secrets}; that may be given: {optional}. A lift can undo it: {'yes' if can_resume(action) else 'no'}."
+    yield ""
+    if action.options:
+        yield from table({"properties": action.options, "required": action.required})
 
 
 def _rules_page(rules: Mapping[str, type[Rule]]) -> Lines:

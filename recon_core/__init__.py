@@ -25,6 +25,7 @@ if TYPE_CHECKING:
         ThrottledError,
         TransientError,
     )
+    from recon_core.halts import Confirmation, HaltAction, HaltOrder
     from recon_core.hookspecs import hookimpl
     from recon_core.model import Ask, ControlTotal, Feed, FeedStatus, Position
     from recon_core.permission import Permission, guard
@@ -41,10 +42,13 @@ _HOME = {
     "Broker": "brokers",
     "BrokerError": "errors",
     "ConfigError": "errors",
+    "Confirmation": "halts",
     "ControlTotal": "model",
     "FILE_OPTIONS": "tables.file_options",
     "Feed": "model",
     "FeedStatus": "model",
+    "HaltAction": "halts",
+    "HaltOrder": "halts",
     "IncompleteError": "errors",
     "MalformedError": "errors",
     "NoVerdictError": "errors",
@@ -72,10 +76,13 @@ __all__ = [  # noqa: RUF022  # in plain order, capitals first, which is what a r
     "Broker",
     "BrokerError",
     "ConfigError",
+    "Confirmation",
     "ControlTotal",
     "FILE_OPTIONS",
     "Feed",
     "FeedStatus",
+    "HaltAction",
+    "HaltOrder",
     "IncompleteError",
     "MalformedError",
     "NoVerdictError",

@@ -12,6 +12,7 @@ from typing import Any
 
 from recon_core.brokers import Broker
 from recon_core.columns import BREAK_COLUMNS, PAIR_COLUMNS
+from recon_core.halts import HaltAction
 from recon_core.model import SEVERITIES
 from recon_core.plugin_module import did_you_mean
 from recon_core.rules import Rule
@@ -23,7 +24,7 @@ RESERVED_PARAMETERS = frozenset(
 """Keys of a rule's entry in the policy that have a meaning of their own."""
 
 _RULE_TYPE = re.compile(r"[A-Z][A-Z0-9]*(_[A-Z0-9]+)*")
-_BROKER_NAME = re.compile(r"[a-z][a-z0-9]*([-_][a-z0-9]+)*")
+_PLUGIN_NAME = re.compile(r"[a-z][a-z0-9]*([-_][a-z0-9]+)*")
 _PARAMETER_NAME = re.compile(r"[a-z][a-z0-9_]*")
 _JSON_TYPES = (*PARAMETER_TYPES, "object", "array", "null")
 
@@ -36,6 +37,11 @@ def rule_problems(rule: type[Rule]) -> list[str]:
 def broker_problems(broker: type[Broker]) -> list[str]:
     """What is wrong with the definition of a broker adapter."""
     return list(_broker_problems(broker))
+
+
+def halt_problems(action: type[HaltAction]) -> list[str]:
+    """What is wrong with the definition of a halt action."""
+    return list(_action_problems(action))
 
 
 def default_parameters(rule: type[Rule]) -> dict[str, Any]:
@@ -136,17 +142,39 @@ def _rule_problems(rule: type[Rule]) -> Iterator[str]:
 
 
 def _broker_problems(broker: type[Broker]) -> Iterator[str]:
-    if not isinstance(broker.name, str) or not _BROKER_NAME.fullmatch(broker.name):
+    if not isinstance(broker.name, str) or not _PLUGIN_NAME.fullmatch(broker.name):
         yield f"name {broker.name!r} is no adapter name: lower-case letters, digits, '-' and '_', such as alpaca or prime-fix"
     yield from _docstring_problems(broker)
     if broker.positions is Broker.positions:
         yield "positions() is not defined: it is what an adapter is for"
     for attribute in ("required", "secrets", "coverage"):
         yield from _names_problems(broker, attribute)
-    yield from schema_problems(broker.options, "options")
-    if isinstance(broker.options, Mapping) and isinstance(broker.required, tuple):
-        for name in broker.required:
-            if name not in broker.options:
+    yield from _options_problems(broker.options, broker.required)
+
+
+def _action_problems(action: type[HaltAction]) -> Iterator[str]:
+    if not isinstance(action.type, str) or not _PLUGIN_NAME.fullmatch(action.type):
+        yield f"type {action.type!r} is no action type: lower-case letters, digits, '-' and '_', such as webhook or desk-switch"
+    yield from _text_problems(action, "title")
+    yield from _docstring_problems(action)
+    if action.halt is HaltAction.halt:
+        yield "halt() is not defined: it is what an action is for"
+    if action.confirm is HaltAction.confirm:
+        yield "confirm() is not defined: a halt that nobody reads back is not one"
+    for attribute in ("required", "secrets", "optional_secrets"):
+        yield from _names_problems(action, attribute)
+    if isinstance(action.optional_secrets, tuple):
+        for pattern in action.optional_secrets:
+            if not _is_pattern(pattern):
+                yield f"optional_secrets names {pattern!r}, which is neither a name nor a regular expression"
+    yield from _options_problems(action.options, action.required)
+
+
+def _options_problems(options: Any, required: Any) -> Iterator[str]:
+    yield from schema_problems(options, "options")
+    if isinstance(options, Mapping) and isinstance(required, tuple):
+        for name in required:
+            if name not in options:
                 yield f"required names {name!r}, which is not among options"
 
 

@@ -24,7 +24,7 @@ from recon_core.errors import PluginError
 from recon_core.regular_file import read_regular
 
 PACKAGE = "recon_core_drop_ins"
-FOLDERS = {"brokers": "broker", "rules": "rule"}
+FOLDERS = {"brokers": "broker", "rules": "rule", "halts": "halt"}
 """The sub-folders that drop-ins load from, and the kind that each holds."""
 
 
@@ -127,7 +127,8 @@ def _drop_in(file: Path, part: str) -> DropIn:
 
 
 def _refuse_misplaced(folder: Path) -> None:
-    places = " or ".join(f"{part}/" for part in FOLDERS)
+    *most, last = (f"{part}/" for part in FOLDERS)
+    places = f"{', '.join(most)} or {last}"
     for file in _python_files(folder):
         raise PluginError(f"drop-in {file} would never load: move it into {places} beside it")
     for other in sorted(folder.iterdir()):

@@ -8,6 +8,7 @@ from typing import Any
 import pluggy
 
 from recon_core.brokers import Broker
+from recon_core.halts import HaltAction
 from recon_core.rules import Rule
 
 hookspec = pluggy.HookspecMarker("recon_core")
@@ -22,6 +23,11 @@ def recon_register_brokers() -> list[type[Broker]]:  # type: ignore[empty-body] 
 @hookspec
 def recon_register_rules() -> list[type[Rule]]:  # type: ignore[empty-body]  # a specification has no body
     """Return the Rule classes that this plugin adds."""
+
+
+@hookspec
+def recon_register_halt_actions() -> list[type[HaltAction]]:  # type: ignore[empty-body]  # a specification has no body
+    """Return the HaltAction classes that this plugin adds."""
 
 
 @hookspec

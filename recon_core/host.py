@@ -19,7 +19,7 @@ from importlib.metadata import EntryPoint, entry_points
 from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
-from typing import Any, TypeVar
+from typing import Any
 
 import pluggy
 
@@ -27,23 +27,42 @@ from recon_core import class_checks, hookspecs
 from recon_core.brokers import Broker
 from recon_core.drop_ins import find_drop_ins, load_drop_in, mount_drop_ins
 from recon_core.errors import PluginError
+from recon_core.halts import HaltAction
 from recon_core.plugin_module import OBSERVER_HOOKS, cause_of, classes_of, did_you_mean, hooks_of, imported
 from recon_core.rules import Rule
 
 GROUP = "recon_core"
 
-_Class = TypeVar("_Class", bound=type)
 _Observer = tuple["Plugin", tuple[str, ...], Callable[..., object]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Kind:
+    """A kind of plugin: the hook that returns its classes, what they derive from and the attribute that names each."""
+
+    name: str
+    hook: str
+    base: type
+    attribute: str
+    noun: str
+    check: Callable[[Any], list[str]]
+
+
+_KINDS = (
+    _Kind("broker", "recon_register_brokers", Broker, "name", "adapter", class_checks.broker_problems),
+    _Kind("rule", "recon_register_rules", Rule, "type", "break type", class_checks.rule_problems),
+    _Kind("halt", "recon_register_halt_actions", HaltAction, "type", "action type", class_checks.halt_problems),
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Plugin:
     """One plugin as it is installed: what it adds, and the file that says so.
 
-    ``kind`` is broker, rule or observer (``broker+rule`` where it adds both), ``types`` the adapter names and break types that
-    it adds, ``origin`` where it came from ("recon-core 0.1.0", "distribution X 1.2" or "drop-in"). ``version`` is its
-    distribution's, of a drop-in its ``__version__`` where it has one. ``sha256`` is of ``file``. A disabled plugin is never
-    imported, so that its ``types`` are not known.
+    ``kind`` is broker, rule, halt or observer (``broker+rule`` where it adds both), ``types`` the adapter names, break types and
+    action types that it adds, ``origin`` where it came from ("recon-core 0.1.0", "distribution X 1.2" or "drop-in").
+    ``version`` is its distribution's, of a drop-in its ``__version__`` where it has one. ``sha256`` is of ``file``. A disabled
+    plugin is never imported, so that its ``types`` are not known.
     """
 
     name: str
@@ -60,20 +79,25 @@ class Plugin:
 
 @dataclass(slots=True)
 class Host:
-    """The plugins of this process: ``rules`` by break type, ``brokers`` by adapter name, both sorted. ``load_host`` makes one."""
+    """The plugins of this process: ``rules`` by break type, ``brokers`` by adapter name, ``halts`` by action type, all sorted.
+
+    ``load_host`` makes one.
+    """
 
     rules: Mapping[str, type[Rule]]
     brokers: Mapping[str, type[Broker]]
+    halts: Mapping[str, type[HaltAction]]
     plugins: Sequence[Plugin]
     disabled: Sequence[Plugin] = ()
     observer_failures: Counter[str] = field(default_factory=Counter)
     observers: Mapping[str, Sequence[_Observer]] = field(default_factory=dict)
+    owners: Mapping[tuple[str, str], Plugin] = field(default_factory=dict)
 
-    def plugin_of(self, name: str) -> Plugin:
-        """The plugin that adds a break type or an adapter name. Raises KeyError."""
-        for plugin in self.plugins:
-            if name in plugin.types:
-                return plugin
+    def plugin_of(self, name: str, kind: str | None = None) -> Plugin:
+        """The plugin that adds a break type, adapter name or action type, of a ``kind`` where several share it. Raises KeyError."""
+        for each in (kind,) if kind else [known.name for known in _KINDS]:
+            if (each, name) in self.owners:
+                return self.owners[each, name]
         raise KeyError(name)
 
     def notify(self, hook_name: str, **arguments: Any) -> None:
@@ -99,7 +123,7 @@ class Host:
         """Raise PluginError unless the SQL and the detail of a rule can be meant: syntax, columns, types, parameters."""
         problems = class_checks.expression_problems(rule)
         if problems:
-            source = str(self.plugin_of(rule.type)) if rule.type in self.rules else "policy"
+            source = str(self.plugin_of(rule.type, "rule")) if rule.type in self.rules else "policy"
             raise PluginError("\n".join(f"{source}: {rule.type}.{problem}" for problem in problems))
 
     def check(self) -> None:
@@ -154,8 +178,7 @@ class _Assembly:
         self.manager.add_hookspecs(hookspecs)
         self.problems: list[str] = []
         self.plugins: dict[str, Plugin] = {}
-        self.rules: dict[str, tuple[type[Rule], Plugin]] = {}
-        self.brokers: dict[str, tuple[type[Broker], Plugin]] = {}
+        self.claims: dict[tuple[str, str], tuple[Any, Plugin]] = {}
 
     def installed(self) -> list[_Candidate]:
         candidates: dict[str, _Candidate] = {}
@@ -203,31 +226,33 @@ class _Assembly:
             plugin = _loaded(plugin, module)
             hooks = hooks_of(module)
             self._register(module, plugin.name)
-            rules = classes_of(hooks.get("recon_register_rules"), Rule, class_checks.rule_problems)
-            brokers = classes_of(hooks.get("recon_register_brokers"), Broker, class_checks.broker_problems)
+            found = [(kind, each) for kind in _KINDS for each in classes_of(hooks.get(kind.hook), kind.base, kind.check)]
         except PluginError as error:
             self.problems += [f"{plugin}: {line}" for line in str(error).splitlines()]
             return
-        kinds = [kind for kind, classes in (("broker", brokers), ("rule", rules)) if classes] or ["observer"]
-        types = tuple(sorted([rule.type for rule in rules] + [broker.name for broker in brokers]))
+        kinds = dict.fromkeys(kind.name for kind, _ in found) or ("observer",)
+        types = tuple(sorted(getattr(each, kind.attribute) for kind, each in found))
         plugin = replace(plugin, kind="+".join(kinds), types=types)
         self.plugins[plugin.name] = plugin
-        for rule in rules:
-            self._claim(self.rules, rule.type, rule, plugin, "break type")
-        for broker in brokers:
-            self._claim(self.brokers, broker.name, broker, plugin, "adapter")
+        for kind, each in found:
+            self._claim(kind, each, plugin)
 
     def host(self, disabled: Sequence[Plugin]) -> Host:
         if self.problems:
             raise PluginError("\n".join(self.problems))
         self.manager.check_pending()
         return Host(
-            rules={name: self.rules[name][0] for name in sorted(self.rules)},
-            brokers={name: self.brokers[name][0] for name in sorted(self.brokers)},
+            rules=self._of("rule"),
+            brokers=self._of("broker"),
+            halts=self._of("halt"),
             plugins=[self.plugins[name] for name in sorted(self.plugins)],
             disabled=sorted(disabled, key=lambda plugin: plugin.name),
             observers={name: self._observers(name) for name in OBSERVER_HOOKS},
+            owners={claim: plugin for claim, (_, plugin) in self.claims.items()},
         )
+
+    def _of(self, kind: str) -> dict[str, Any]:
+        return {name: owner for (each, name), (owner, _) in sorted(self.claims.items(), key=lambda item: item[0]) if each == kind}
 
     def _register(self, module: ModuleType, name: str) -> None:
         try:
@@ -240,12 +265,13 @@ class _Assembly:
                 ) from error
             raise PluginError(" ".join(str(error).split())) from error
 
-    def _claim(self, claims: dict[str, tuple[_Class, Plugin]], name: str, owner: _Class, plugin: Plugin, noun: str) -> None:
-        if name in claims:
-            other = claims[name][1]
+    def _claim(self, kind: _Kind, owner: type, plugin: Plugin) -> None:
+        name, noun = getattr(owner, kind.attribute), kind.noun
+        if (kind.name, name) in self.claims:
+            other = self.claims[kind.name, name][1]
             twice = f"twice by {plugin}" if other is plugin else f"by {other} and by {plugin}"
             self.problems.append(f"{noun} {name} is registered {twice}; list one plugin in plugins.disabled, or rename its {noun}")
-        claims.setdefault(name, (owner, plugin))
+        self.claims.setdefault((kind.name, name), (owner, plugin))
 
     def _observers(self, hook: str) -> list[_Observer]:
         implementations = getattr(self.manager.hook, hook).get_hookimpls()

@@ -9,6 +9,7 @@ from pathlib import Path
 from recon_core.brokers import Broker
 from recon_core.config.load import load_configuration, load_policy
 from recon_core.errors import ConfigError
+from recon_core.halts import Confirmation, HaltAction, HaltOrder
 from recon_core.host import load_host
 from recon_core.model import Ask, Feed
 from recon_core.rules import Rule
@@ -51,10 +52,42 @@ class Rest(Broker):
         raise NotImplementedError
 
 
+class Bell(HaltAction):
+    """Rings, and is never silenced by itself."""
+
+    type = "bell"
+    title = "Bell"
+    required = ("path",)
+    options = {
+        "path": {"type": "string", "description": "File."},
+        "volume": {"type": "integer", "minimum": 1, "default": 11, "description": "How loud."},
+    }
+
+    def halt(self, order: HaltOrder) -> None:
+        raise NotImplementedError
+
+    def confirm(self, order: HaltOrder) -> Confirmation:
+        raise NotImplementedError
+
+
+class Gate(Bell):
+    """Opens again."""
+
+    type = "gate"
+    options = {}
+    required = ()
+    secrets = ("key",)
+    optional_secrets = ("token", "[A-Z_]+")
+
+    def resume(self, order: HaltOrder) -> None:
+        raise NotImplementedError
+
+
 class SampleHost:
-    """The real rules, and the adapters above."""
+    """The real rules, and the adapters and actions above."""
 
     brokers: Mapping[str, type[Broker]] = {"files": Files, "rest": Rest}
+    halts: Mapping[str, type[HaltAction]] = {"bell": Bell, "gate": Gate}
 
     @property
     def rules(self) -> Mapping[str, type[Rule]]:

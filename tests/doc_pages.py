@@ -57,7 +57,7 @@ def block(page: Path, name: str) -> str:
 def drop_ins(page: Path, folder: Path) -> Path:
     """Write the plugin files of a page below ``folder``, as the page says; the drop-in folder."""
     plugins = folder / "plugins"
-    for part in ("brokers", "rules"):
+    for part in ("brokers", "rules", "halts"):
         (plugins / part).mkdir(parents=True, exist_ok=True)
         (plugins / part).chmod(0o755)
     plugins.chmod(0o755)

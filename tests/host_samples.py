@@ -1,4 +1,4 @@
-"""Plugin files that tests write to disk: a rule, a broker and an observer, each sound until a test breaks it."""
+"""Plugin files that tests write to disk: a rule, a broker, an observer and a halt action, each sound until a test breaks it."""
 
 RULE = '''"""A rule."""
 
@@ -48,4 +48,31 @@ from recon_core import hookimpl
 def recon_decision_made(report):
     report["seen"].append("changed")
     raise RuntimeError("the pager\\nis down")
+'''
+HALT = '''"""A halt action."""
+
+from pathlib import Path
+
+from recon_core import Confirmation, HaltAction, hookimpl
+
+
+class Switch(HaltAction):
+    """Writes a file, and sees whether it is there."""
+
+    type = "switch"
+    title = "Switch"
+    options = {"path": {"type": "string", "description": "A file."}}
+    required = ("path",)
+
+    def halt(self, order):
+        (self.folder / self.settings["path"]).write_text(order.title)
+
+    def confirm(self, order):
+        path = self.folder / self.settings["path"]
+        return Confirmation(path.exists() and path.read_text() == order.title, f"{path.name} is looked at")
+
+
+@hookimpl
+def recon_register_halt_actions():
+    return [Switch]
 '''

@@ -7,7 +7,7 @@ from config_samples import CASES, ENVIRONMENT, SampleHost
 
 from recon_core.config.credentials import secret_value
 from recon_core.config.load import load_configuration, load_metrics, load_plugins, load_settings
-from recon_core.config.settings import BookSettings, MetricsSettings
+from recon_core.config.settings import BookSettings, HaltActionSettings, HaltSettings, MetricsSettings
 from recon_core.errors import ConfigError, PluginError
 
 SMALL = "version: 1\nbook: {file: book.csv}\nbrokers:\n  prime: {adapter: files, options: {path: a.csv}}\n"
@@ -83,6 +83,24 @@ def test_metrics_go_to_a_textfile_among_the_state_unless_said_otherwise(tmp_path
 def test_metrics_are_found_in_a_file_that_is_wrong_elsewhere(tmp_path, wrong):
     (tmp_path / "recon.yaml").write_text(SMALL.replace("prime:", "prime: {}\n  other:") + wrong + "metrics: {}\n", encoding="utf-8")
     assert load_metrics(tmp_path / "recon.yaml") == MetricsSettings(tmp_path / ".state" / "recon.prom")
+
+
+def test_without_halt_it_is_armed_and_nothing_else_stops_trading(tmp_path):
+    assert settings_of(SMALL, tmp_path).halt == HaltSettings(mode="armed", two_person=False, actions={})
+
+
+def test_halt_actions_are_filled_with_the_defaults_of_their_plugin(tmp_path):
+    text = (
+        f"{SMALL}halt:\n  mode: shadow\n  two_person: true\n  actions:\n    desk: {{action: bell, options: {{path: a}}}}\n"
+        "    gate-2: {action: gate, brokers: [prime], accounts: [NO], resume: true, deadline_seconds: 2.5,"
+        " secrets: {key: env:TEST_KEY_ID, BOT_TOKEN: env:TEST_KEY_ID}}\n"
+    )
+    halt = settings_of(text, tmp_path).halt
+    assert (halt.mode, halt.two_person) == ("shadow", True)
+    assert halt.actions["desk"] == HaltActionSettings("desk", "bell", options={"path": "a", "volume": 11})
+    assert halt.actions["gate-2"] == HaltActionSettings(
+        "gate-2", "gate", ("prime",), ("NO",), True, 2.5, {}, {"key": "env:TEST_KEY_ID", "BOT_TOKEN": "env:TEST_KEY_ID"}
+    )
 
 
 def test_a_policy_beside_recon_yaml_is_the_policy(tmp_path):

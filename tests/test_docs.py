@@ -15,7 +15,7 @@ import click
 import pytest
 from doc_pages import DOCS, PAGES, README, ROOT, commands, table, tables
 
-from recon_core import Ask, Broker, Feed, Position, Rule, errors, hookspecs
+from recon_core import Ask, Broker, Feed, HaltAction, Position, Rule, errors, hookspecs
 from recon_core.cli import COMMANDS, main
 from recon_core.collect import collect
 from recon_core.columns import PAIR_COLUMNS
@@ -67,23 +67,28 @@ def test_reference_leaves_out_nothing_that_the_schema_describes(name):
     host = load_host()
     schema = {
         "policy": lambda: policy_schema(host.rules),
-        "config": lambda: config_schema(host.brokers),
+        "config": lambda: config_schema(host.brokers, host.halts),
         "report": lambda: json.loads(schema_text()),
     }[name]()
     page = html.unescape((DOCS / f"{name}-reference.md").read_text(encoding="utf-8")).replace("\\*", "*").replace("\\|", "|")
     # an entry of a rule says its title and halt, which the page words differently; column names describe themselves
     ignored = {"SQL number over pairs.", "A break type.", "Name of a plugin.", "The book's name.", "The book's name of an account."}
-    ignored |= {"Options of the adapter.", "env:NAME or file:PATH, never the secret itself."}
+    ignored |= {"Options of the adapter.", "Options of the action.", "env:NAME or file:PATH, never the secret itself."}
+    ignored |= {"A broker's name."} | {f"Options of the action {action}." for action in host.halts}
     missing = [text for text in descriptions(schema) if text not in page and " By default " not in text and " " in text]
     assert set(missing) - ignored - {f"Options of the adapter {broker}." for broker in host.brokers} == set()
 
 
-def test_every_rule_and_adapter_has_its_section():
+def test_every_rule_adapter_and_action_has_its_section():
     host = load_host()
-    own = {name for name in (*host.rules, *host.brokers) if host.plugin_of(name).origin.startswith("recon-core ")}
+    own = {
+        kind: {name for name in names if host.plugin_of(name, kind).origin.startswith("recon-core ")}
+        for kind, names in {"rule": host.rules, "broker": host.brokers, "halt": host.halts}.items()
+    }
     sections = set(re.findall(r"^## ([A-Z_]+)$", (DOCS / "rules.md").read_text(encoding="utf-8"), re.MULTILINE))
-    adapters = set(re.findall(r"^### Adapter `(.+)`$", (DOCS / "config-reference.md").read_text(encoding="utf-8"), re.MULTILINE))
-    assert sections | adapters == own
+    reference = (DOCS / "config-reference.md").read_text(encoding="utf-8")
+    adapters, actions = (set(re.findall(rf"^### {noun} `(.+)`$", reference, re.MULTILINE)) for noun in ("Adapter", "Action"))
+    assert {"rule": sections, "broker": adapters, "halt": actions} == own
 
 
 def test_hooks_are_documented_with_the_signature_that_they_have():
@@ -111,6 +116,16 @@ def test_attributes_of_rules_and_brokers_are_all_documented():
     given = [name for name in inspect.signature(Broker.__init__).parameters if name != "self"]
     assert set(names(instance[1:])) == set(given)
     assert set(names(broker[1:])) == set(Broker.__annotations__)
+
+
+def test_attributes_and_methods_of_halt_actions_are_all_documented():
+    attributes, instance = (each[1:] for each in tables(DOCS / "writing-a-halt-action.md") if each[0][0] == "attribute")
+    given = [name for name in inspect.signature(HaltAction.__init__).parameters if name != "self"]
+    assert set(names(attributes)) == set(HaltAction.__annotations__)
+    assert set(names(instance)) == set(given)
+    methods = names(table(DOCS / "writing-a-halt-action.md", "method"))
+    assert methods == ["halt", "confirm", "resume"]
+    assert [row[0].strip("`") for row in table(DOCS / "halt-actions.md", "action")] == ["webhook", "command", "alpaca"]
 
 
 def test_fields_of_position_and_feed_are_all_documented():
@@ -148,7 +163,7 @@ def test_exit_codes_are_those_of_the_program(page):
 
 def test_break_types_of_the_readme_are_those_that_are_installed():
     host = load_host()
-    own = {name for name in host.rules if host.plugin_of(name).origin.startswith("recon-core ")}
+    own = {name for name in host.rules if host.plugin_of(name, "rule").origin.startswith("recon-core ")}
     rows = table(README, "break type")
     assert {row[0].strip("`") for row in rows} == own
     for row in rows:

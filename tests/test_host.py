@@ -7,7 +7,7 @@ import sys
 import traceback
 
 import pytest
-from host_samples import BROKER, OBSERVER, RULE
+from host_samples import BROKER, HALT, OBSERVER, RULE
 
 from recon_core import PluginError
 from recon_core.host import load_host
@@ -16,7 +16,7 @@ from recon_core.host import load_host
 @pytest.fixture
 def folder(tmp_path):
     """An empty drop-in folder that only its owner can write, whatever the umask."""
-    for name in ("plugins", "plugins/brokers", "plugins/rules"):
+    for name in ("plugins", "plugins/brokers", "plugins/rules", "plugins/halts"):
         (tmp_path / name).mkdir(mode=0o755)
         (tmp_path / name).chmod(0o755)
     return tmp_path / "plugins"
@@ -177,6 +177,24 @@ def test_duplicate_break_type_names_both_files(folder, drop):
     )
 
 
+def test_duplicate_action_type_names_both_files(folder, drop):
+    one, two = drop("halts/ant.py", HALT), drop("halts/bee.py", HALT)
+    assert message(folder) == (
+        f"action type switch is registered by plugin halt-ant (drop-in, {one}) and by plugin halt-bee (drop-in, {two}); "
+        "list one plugin in plugins.disabled, or rename its action type"
+    )
+
+
+def test_halt_action_loads_with_its_provenance_beside_a_broker_of_the_same_name(folder, drop):
+    action = drop("halts/switch.py", HALT)
+    broker = drop("brokers/switch.py", BROKER.replace('"nobody"', '"switch"'))
+    host = load_host(folder)
+    assert host.halts["switch"].title == "Switch"
+    plugin = host.plugin_of("switch", "halt")
+    assert (plugin.name, plugin.kind, plugin.types, plugin.file) == ("halt-switch", "halt", ("switch",), action)
+    assert host.plugin_of("switch", "broker").file == broker
+
+
 def test_duplicate_adapter_name_names_both_files(folder, drop):
     one, two = drop("brokers/ant.py", BROKER), drop("brokers/bee.py", BROKER)
     assert message(folder) == (
@@ -219,8 +237,8 @@ MISTAKES = {
     ),
     "no hook": (
         "LIMIT = 1\n",
-        "has no hook: define one of recon_decision_made, recon_register_brokers, recon_register_rules, recon_run_finished, "
-        "recon_run_started, marked with @hookimpl",
+        "has no hook: define one of recon_decision_made, recon_register_brokers, recon_register_halt_actions, "
+        "recon_register_rules, recon_run_finished, recon_run_started, marked with @hookimpl",
     ),
     "hook wrapper": (
         OBSERVER.replace("@hookimpl", "@hookimpl(wrapper=True)").replace("raise RuntimeError", "yield; raise RuntimeError"),
@@ -373,6 +391,31 @@ MISTAKES = {
         BROKER.replace('"type": "string"', '"type": "object", "properties": {"line": {"pattern": "("}}'),
         "Nobody: options.path.line.pattern is '('; it is a regular expression",
     ),
+    "halt action without halt": (
+        HALT.replace("def halt(", "def stop("),
+        "Switch: halt() is not defined: it is what an action is for",
+    ),
+    "halt action without confirmation": (
+        HALT.replace("def confirm(", "def check("),
+        "Switch: confirm() is not defined: a halt that nobody reads back is not one",
+    ),
+    "halt action of a type with blanks": (
+        HALT.replace('"switch"', '"Main switch"'),
+        "Switch: type 'Main switch' is no action type: lower-case letters, digits, '-' and '_', such as webhook or desk-switch",
+    ),
+    "halt action without title": (HALT.replace('"Switch"', '""'), "Switch: title is ''; it is a text"),
+    "optional secrets as text": (
+        HALT.replace("required =", 'optional_secrets = ("token")\n    required ='),
+        "Switch: optional_secrets is the text 'token'; a tuple of one has a comma: ('token',)",
+    ),
+    "optional secrets of no pattern": (
+        HALT.replace("required =", 'optional_secrets = ("(",)\n    required ='),
+        "Switch: optional_secrets names '(', which is neither a name nor a regular expression",
+    ),
+    "required option of a halt action that is none": (
+        HALT.replace('required = ("path",)', 'required = ("file",)'),
+        "Switch: required names 'file', which is not among options",
+    ),
     "hook with an argument that it does not get": (
         OBSERVER.replace("(report)", "(report, mood)"),
         "Plugin 'rule-mistake' for hook 'recon_decision_made' hookimpl definition: recon_decision_made(report, mood) "
@@ -464,7 +507,7 @@ def test_missing_drop_in_folder_is_an_error(tmp_path):
 
 def test_file_that_would_never_load_is_an_error(folder, drop):
     path = drop("tiny.py", RULE)
-    assert message(folder) == f"drop-in {path} would never load: move it into brokers/ or rules/ beside it"
+    assert message(folder) == f"drop-in {path} would never load: move it into brokers/, rules/ or halts/ beside it"
 
 
 def test_folder_that_would_never_load_is_an_error(folder, drop):

@@ -9,7 +9,7 @@ import click
 import pytest
 from host_samples import RULE
 
-from recon_core.cli import Commands
+from recon_core.cli import COMMANDS, Commands
 from recon_core.errors import ConfigError, ExitCode, NoVerdictError, StateError
 
 HEAVY = ("rich", "sqlalchemy", "httpx", "pyarrow", "asyncio")
@@ -109,9 +109,9 @@ def test_unknown_option_is_a_usage_error():
 def test_every_command_is_in_the_help():
     ran = recon_core("--help")
     assert ran.returncode == 0
-    assert [line.split()[0] for line in ran.stdout.partition("Commands:\n")[2].splitlines() if line] == sorted(
-        ["plugins", "policy", "rules", "run", "schema"]
-    )
+    listed = [line.split()[0] for line in ran.stdout.partition("Commands:\n")[2].splitlines() if line]
+    assert listed == sorted(COMMANDS)
+    assert "run" in listed
 
 
 def test_output_that_nobody_reads_is_quiet_and_not_clean():

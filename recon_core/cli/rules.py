@@ -32,9 +32,13 @@ def list_rules(*, as_json: bool, config: Path | None) -> None:
     host = configured_host(config)
     host.check()
     if as_json:
-        click.echo(json.dumps([_as_json(rule, host.plugin_of(name)) for name, rule in host.rules.items()], indent=2, default=str))
+        click.echo(
+            json.dumps([_as_json(rule, host.plugin_of(name, "rule")) for name, rule in host.rules.items()], indent=2, default=str)
+        )
         return
-    rows = [(name, rule.severity, halt_text(rule), host.plugin_of(name).origin, rule.title) for name, rule in host.rules.items()]
+    rows = [
+        (name, rule.severity, halt_text(rule), host.plugin_of(name, "rule").origin, rule.title) for name, rule in host.rules.items()
+    ]
     print_table(("TYPE", "SEVERITY", "HALT", "ORIGIN", "TITLE"), rows)
 
 
@@ -50,7 +54,7 @@ def show_rule(*, type_name: str, config: Path | None) -> None:
         raise PluginError(f"no plugin adds a rule {type_name!r}{did_you_mean(type_name, host.rules)}")
     rule = host.rules[type_name]
     host.check_rule(rule)
-    for line in page(rule, host.plugin_of(type_name)):
+    for line in page(rule, host.plugin_of(type_name, "rule")):
         click.echo(line)
 
 

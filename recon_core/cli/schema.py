@@ -21,7 +21,7 @@ CONFIG_NAME = "recon.yaml"
 def schema(*, name: str, config: Path | None) -> None:
     """Print the JSON Schema of policies.yaml (policy), of recon.yaml (config) or of the report (report).
 
-    The first two know the options of the rules and brokers that are installed.
+    The first two know the options of the plugins that are installed.
     """
     if name == "report":
         from recon_core import report
@@ -41,7 +41,7 @@ def schema(*, name: str, config: Path | None) -> None:
     else:
         from recon_core.config.config_schema import config_schema
 
-        found = config_schema(host.brokers)
+        found = config_schema(host.brokers, host.halts)
     click.echo(json.dumps(found, indent=2, default=_plain))
 
 

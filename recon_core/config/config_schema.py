@@ -6,25 +6,33 @@ from collections.abc import Mapping
 
 from recon_core.brokers import Broker
 from recon_core.config.credentials import STORE_URL
+from recon_core.config.halt_entry import halt_schema
 from recon_core.config.metrics_entry import metrics_schema
+from recon_core.config.plugin_schema import SECRET_REFERENCE, chosen_by, options_schema, secret, secrets_schema
 from recon_core.config.rates import RATE
 from recon_core.config.schema import DIALECT, NOT_EMPTY, Schema, choice, list_of, text
+from recon_core.halts import HaltAction
 from recon_core.model import POSITION_COLUMNS
 from recon_core.schedule import DAYS
-
-SECRET_REFERENCE = r"^(env:[A-Za-z_][A-Za-z0-9_]*|file:.+)$"  # noqa: S105  # the form of a reference, not a secret
 
 STATE_DIR = ".state"
 
 
-def config_schema(brokers: Mapping[str, type[Broker]], adapters: Mapping[str, str | None] | None = None) -> Schema:
-    """The schema of recon.yaml where ``brokers`` (adapter name: class) are installed.
+def config_schema(
+    brokers: Mapping[str, type[Broker]],
+    halts: Mapping[str, type[HaltAction]],
+    adapters: Mapping[str, str | None] | None = None,
+    actions: Mapping[str, str | None] | None = None,
+) -> Schema:
+    """The schema of recon.yaml where ``brokers`` (adapter name: class) and ``halts`` (action type: class) are installed.
 
-    With ``adapters`` (broker's name: adapter name, of the file at hand) every broker has its own adapter's options, so that
-    messages are exact; without it the schema is the one for editors, where the adapter's name chooses the options.
+    With ``adapters`` (broker's name: adapter name, of the file at hand) and ``actions`` (its name: action type) each has its own
+    plugin's options, so that messages are exact; without them the schema is the one for editors, where the plugin's name
+    chooses the options.
     """
     if adapters is None:
-        entries: Schema = {"additionalProperties": _any_broker(brokers)}
+        any_broker = chosen_by("adapter", _broker_entry(brokers, None), {name: _broker_entry(brokers, name) for name in brokers})
+        entries: Schema = {"additionalProperties": any_broker}
     else:
         entries = {
             "properties": {alias: _broker_entry(brokers, adapter) for alias, adapter in adapters.items()},
@@ -52,7 +60,7 @@ def config_schema(brokers: Mapping[str, type[Broker]], adapters: Mapping[str, st
             },
             "fx": _rates(),
             "schedule": schedule_schema(),
-            "halt": halt_schema(),
+            "halt": halt_schema(halts, actions),
             "metrics": metrics_schema(),
         },
     }
@@ -76,7 +84,7 @@ def plugins_schema() -> Schema:
         "description": "Plugins besides those that are installed.",
         "additionalProperties": False,
         "properties": {
-            "drop_ins": text("Folder whose brokers/ and rules/ hold plugin files."),
+            "drop_ins": text("Folder whose brokers/, rules/ and halts/ hold plugin files."),
             "disabled": list_of(text("Name of a plugin."), "Installed plugins that are not loaded."),
         },
     }
@@ -116,37 +124,9 @@ def schedule_schema() -> Schema:
     }
 
 
-def halt_schema() -> Schema:
-    """The schema of ``halt``."""
-    return {
-        "type": "object",
-        "description": "What a halting decision does.",
-        "additionalProperties": False,
-        "properties": {
-            "mode": choice(
-                ["armed", "shadow"], "shadow: a run decides and reports, and stops and permits nothing.", default="armed"
-            ),
-            "two_person": {
-                "type": "boolean",
-                "default": False,
-                "description": "Whether a second person must confirm that a halt is lifted.",
-            },
-            "allow": choice(
-                ["nothing", "reduce"], "reduce: under a halt that a run raises, bots may still reduce positions.", default="nothing"
-            ),
-        },
-    }
-
-
 def broker_options(broker: type[Broker]) -> Schema:
     """The schema of the ``options`` of one adapter."""
-    return {
-        "type": "object",
-        "description": f"Options of the adapter {broker.name}.",
-        "properties": dict(broker.options),
-        "required": list(broker.required),
-        "additionalProperties": False,
-    }
+    return options_schema(broker.options, broker.required, f"Options of the adapter {broker.name}.")
 
 
 def _book() -> Schema:
@@ -192,16 +172,12 @@ def _broker_entry(brokers: Mapping[str, type[Broker]], adapter: str | None) -> S
     broker = brokers.get(adapter or "")
     required = ["adapter"]
     options: Schema = {"type": "object", "description": "Options of the adapter."}
-    secrets: Schema = {"type": "object", "additionalProperties": _secret(), "description": "Credentials of the adapter."}
+    secrets: Schema = {"type": "object", "additionalProperties": secret(), "description": "Credentials of the adapter."}
     if broker is not None:
         options = broker_options(broker)
         required += ["options"] if broker.required else []
         required += ["secrets"] if broker.secrets else []
-        secrets |= {
-            "properties": {name: _secret() for name in broker.secrets},
-            "required": list(broker.secrets),
-            "additionalProperties": False,
-        }
+        secrets = secrets_schema(broker.secrets, (), str(secrets["description"]))
     return {
         "type": "object",
         "required": required,
@@ -221,26 +197,6 @@ def _broker_entry(brokers: Mapping[str, type[Broker]], adapter: str | None) -> S
             "options": options,
             "secrets": secrets,
         },
-    }
-
-
-def _any_broker(brokers: Mapping[str, type[Broker]]) -> Schema:
-    """A broker's entry for editors: the adapter's name chooses its options and secrets."""
-    chosen = []
-    for name in sorted(brokers):
-        entry = _broker_entry(brokers, name)
-        own = {key: entry["properties"][key] for key in ("options", "secrets")}
-        condition = {"required": ["adapter"], "properties": {"adapter": {"const": name}}}
-        chosen.append({"if": condition, "then": {"required": entry["required"], "properties": own}})
-    return {**_broker_entry(brokers, None), "allOf": chosen}
-
-
-def _secret() -> Schema:
-    return {
-        "type": "string",
-        "pattern": SECRET_REFERENCE,
-        "patternErrorMessage": "a secret is never written here: write env:NAME or file:PATH",
-        "description": "env:NAME or file:PATH, never the secret itself.",
     }
 
 

@@ -15,6 +15,7 @@ from recon_core.config.policy import Policy
 from recon_core.config.reader import Document, read_document
 from recon_core.config.settings import MetricsSettings, Settings
 from recon_core.errors import ConfigError
+from recon_core.halts import HaltAction
 from recon_core.rules import Rule
 
 DEFAULT_POLICY = Path(__file__).parent.parent / "policies.yaml"
@@ -32,6 +33,10 @@ class Plugins(Protocol):
     @property
     def rules(self) -> Mapping[str, type[Rule]]:
         """The installed rules by type."""
+
+    @property
+    def halts(self) -> Mapping[str, type[HaltAction]]:
+        """The installed halt actions by type."""
 
 
 Host = TypeVar("Host", bound=Plugins)
@@ -126,7 +131,7 @@ def load_metrics(path: Path | str) -> MetricsSettings | None:
     document = read_document(Path(path), str(path))
     if document.root is None:
         return None
-    known = config_schema({})["properties"]
+    known = config_schema({}, {})["properties"]
     checked = check(document, document.root, exact({"properties": {name: known[name] for name in ("state_dir", "metrics")}}))
     if not isinstance(checked.value, dict) or "metrics" not in checked.value or not checked.sound("metrics"):
         return None
@@ -147,7 +152,7 @@ def load_state_place(path: Path | str) -> tuple[str | None, Path]:
     document = read_document(Path(path), str(path))
     if document.root is None:
         raise ConfigError(document.problems.texts())
-    known = config_schema({})["properties"]
+    known = config_schema({}, {})["properties"]
     schema = exact({"type": "object", "properties": {name: known[name] for name in ("state_dir", "store")}})
     value = check(document, document.root, schema, secret=is_secret).value
     if document.problems:
@@ -199,7 +204,13 @@ class _Deployment:
         from recon_core.config.settings_reader import read_settings
 
         return read_settings(
-            self.document, host.brokers, folder=self._folder, policy=policy, drop_ins=self._drop_ins, environment=environment
+            self.document,
+            host.brokers,
+            host.halts,
+            folder=self._folder,
+            policy=policy,
+            drop_ins=self._drop_ins,
+            environment=environment,
         )
 
     def problem(self, message: str, *path: str) -> None:

@@ -42,12 +42,27 @@ class BrokerSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class HaltActionSettings:
+    """One halt action: which plugin, which halts concern it (empty: all), whether a lift undoes it, how long it may take."""
+
+    name: str
+    action: str
+    brokers: tuple[str, ...] = ()
+    accounts: tuple[str, ...] = ()
+    resume: bool = False
+    deadline_seconds: float = 30
+    options: Mapping[str, Any] = field(default_factory=dict)
+    secrets: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class HaltSettings:
     """What a halting decision does. ``mode`` shadow only reports; ``allow`` reduce lets bots reduce positions under a halt."""
 
     mode: Literal["armed", "shadow"] = "armed"
     two_person: bool = False
     allow: Literal["nothing", "reduce"] = "nothing"
+    actions: Mapping[str, HaltActionSettings] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,5 +95,5 @@ class Settings:
     store: str | None = None
     fx: Mapping[str, Decimal] = field(default_factory=dict)
     schedule: Schedule | None = None
-    halt: HaltSettings = HaltSettings()
+    halt: HaltSettings = field(default_factory=HaltSettings)
     metrics: MetricsSettings | None = None

@@ -13,23 +13,28 @@ from recon_core.brokers import Broker
 from recon_core.calendars import problem_of as calendar_problem
 from recon_core.config.config_schema import STATE_DIR, broker_options, config_schema
 from recon_core.config.credentials import secret_value, store_url
+from recon_core.config.halt_entry import check_halt, read_halt
 from recon_core.config.metrics_entry import read_metrics
 from recon_core.config.problems import Path as PlacePath
 from recon_core.config.problems import closest, quote
 from recon_core.config.rates import RATE, read_rates
 from recon_core.config.reader import Document, Node
-from recon_core.config.settings import BookSettings, BrokerSettings, HaltSettings, Settings
-from recon_core.config.validation import Checked, check, exact
+from recon_core.config.settings import BookSettings, BrokerSettings, Settings
+from recon_core.config.validation import Checked, check, exact, filled
 from recon_core.errors import ConfigError
+from recon_core.halts import HaltAction
 from recon_core.schedule import Schedule, weekdays
 
 _BOOK_KEYS = ("database", "table", "query", "file", "columns", "defaults", "timezone", "lots", "float_places")
 _BOTH_KINDS_OF_BOOK = ("aliases",)
+_PLUGINS = (("brokers",), ("halt", "actions"))
+"""The maps whose entries have secrets."""
 
 
 def read_settings(
     document: Document,
     brokers: Mapping[str, type[Broker]],
+    halts: Mapping[str, type[HaltAction]],
     *,
     folder: Path,
     policy: Path,
@@ -38,15 +43,18 @@ def read_settings(
 ) -> Settings | None:
     """The settings of a document, None when it has problems (in ``document.problems``).
 
-    ``brokers`` are the installed adapters by name. Secrets are tried against ``environment``, or not at all when it is None.
+    ``brokers`` are the installed adapters by name, ``halts`` the halt actions by type. Secrets are tried against
+    ``environment``, or not at all when it is None.
     """
     root = document.root
     if root is None:
         return None
     adapters = {name: _text_at(root, "brokers", name, "adapter") for name in _entries(root, "brokers")}
+    actions = {name: _text_at(root, "halt", "actions", name, "action") for name in _entries(root, "halt", "actions")}
     _conceal_secrets(document, root)
-    checked = check(document, root, exact(config_schema(brokers, adapters)), secret=is_secret)
+    checked = check(document, root, exact(config_schema(brokers, halts, adapters, actions)), secret=is_secret)
     _check_book(checked)
+    check_halt(checked, halts)
     fx = _rates(checked, folder)
     schedule = _schedule(checked)
     if environment is not None:
@@ -68,13 +76,13 @@ def read_settings(
         brokers={name: _broker(name, entry, brokers[entry["adapter"]]) for name, entry in value["brokers"].items()},
         fx=fx,
         schedule=schedule,
-        halt=HaltSettings(**value.get("halt", {})),
+        halt=read_halt(value.get("halt", {}), halts),
         metrics=read_metrics(value["metrics"], folder, state_dir) if "metrics" in value else None,
     )
 
 
-def _entries(root: Node, name: str) -> list[str]:
-    node = root.get(name)
+def _entries(root: Node, *path: str) -> list[str]:
+    node = root.get(*path)
     return list(node.entries or {}) if node is not None else []
 
 
@@ -85,18 +93,21 @@ def _text_at(root: Node, *path: str) -> str | None:
 
 def is_secret(path: PlacePath) -> bool:
     """Whether no message may quote what stands at a path of recon.yaml."""
-    return path in (("store",), ("metrics", "pushgateway")) or (len(path) >= 3 and path[0] == "brokers" and path[2] == "secrets")
+    if path in (("store",), ("metrics", "pushgateway")):
+        return True
+    return any(path[: len(plugins)] == plugins and path[len(plugins) + 1 :][:1] == ("secrets",) for plugins in _PLUGINS)
 
 
 def _conceal_secrets(document: Document, root: Node) -> None:
     store = root.get("store")
     if store is not None and not (store.text or "").startswith(("env:", "file:")):
         document.problems.conceal(store.place.line)
-    for name in _entries(root, "brokers"):
-        secrets = root.get("brokers", name, "secrets")
-        for scalar in secrets.scalars() if secrets is not None else ():
-            if not (scalar.text or "").startswith(("env:", "file:")):
-                document.problems.conceal(scalar.place.line)
+    for plugins in _PLUGINS:
+        for name in _entries(root, *plugins):
+            secrets = root.get(*plugins, name, "secrets")
+            for scalar in secrets.scalars() if secrets is not None else ():
+                if not (scalar.text or "").startswith(("env:", "file:")):
+                    document.problems.conceal(scalar.place.line)
 
     pushgateway = root.get("metrics", "pushgateway")
     if pushgateway is not None and "@" in (pushgateway.text or ""):
@@ -196,15 +207,16 @@ def _check_secrets(checked: Checked, folder: Path, environment: Mapping[str, str
             store_url(checked.value["store"], folder, environment)
         except ConfigError as error:
             checked.problem(str(error), "store")
-    brokers = checked.value.get("brokers")
-    for name, entry in brokers.items() if isinstance(brokers, dict) else ():
-        secrets = entry.get("secrets") if isinstance(entry, dict) else None
-        for secret, reference in secrets.items() if isinstance(secrets, dict) else ():
-            if checked.sound("brokers", name, "secrets", secret):
-                try:
-                    secret_value(reference, folder, environment)
-                except ConfigError as error:
-                    checked.problem(str(error), "brokers", name, "secrets", secret)
+    for plugins in _PLUGINS:
+        for name in _entries(checked.root, *plugins):
+            place = (*plugins, name, "secrets")
+            for secret in _entries(checked.root, *place):
+                reference = _text_at(checked.root, *place, secret)
+                if reference is not None and checked.sound(*place, secret):
+                    try:
+                        secret_value(reference, folder, environment)
+                    except ConfigError as error:
+                        checked.problem(str(error), *place, secret)
 
 
 def _book(value: Mapping[str, Any]) -> BookSettings:
@@ -227,19 +239,3 @@ def _broker(alias: str, entry: Mapping[str, Any], broker: type[Broker]) -> Broke
         options=filled(entry.get("options", {}), broker_options(broker)),
         secrets=entry.get("secrets", {}),
     )
-
-
-def filled(value: Any, schema: Mapping[str, Any]) -> Any:
-    """The same options with the defaults of their schema where nothing is set; a default number is a Decimal, like a set one."""
-    if not isinstance(value, Mapping):
-        return value
-    properties = schema.get("properties", {})
-    defaults = {name: _default(part) for name, part in properties.items() if "default" in part and name not in value}
-    return {**{name: filled(option, properties.get(name, {})) for name, option in value.items()}, **defaults}
-
-
-def _default(schema: Mapping[str, Any]) -> Any:
-    value = schema["default"]
-    if isinstance(value, bool) or "number" not in schema.get("type", ()):
-        return value
-    return Decimal(str(value)) if isinstance(value, (int, float)) else value

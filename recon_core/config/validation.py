@@ -91,6 +91,15 @@ def exact(schema: Any) -> Any:
     return Decimal(repr(schema)) if isinstance(schema, float) else schema
 
 
+def filled(value: Any, schema: Schema) -> Any:
+    """The same options with the defaults of their schema where nothing is set; a default number is a Decimal, like a set one."""
+    if not isinstance(value, Mapping):
+        return value
+    properties = schema.get("properties", {})
+    defaults = {name: _default(part) for name, part in properties.items() if "default" in part and name not in value}
+    return {**{name: filled(option, properties.get(name, {})) for name, option in value.items()}, **defaults}
+
+
 @cache
 def _validator_class() -> Any:
     from jsonschema import Draft202012Validator
@@ -153,3 +162,10 @@ def _unknown(node: Node, schema: Schema) -> list[str]:
     patterns = schema.get("patternProperties", {})
     known = schema.get("properties", {})
     return [name for name in node.entries or {} if name not in known and not any(re.search(pattern, name) for pattern in patterns)]
+
+
+def _default(schema: Schema) -> Any:
+    value = schema["default"]
+    if isinstance(value, bool) or "number" not in schema.get("type", ()):
+        return value
+    return Decimal(str(value)) if isinstance(value, (int, float)) else value

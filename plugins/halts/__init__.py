@@ -1,0 +1,1 @@
+"""The halt actions that come with recon-core, one a file."""
