@@ -4,25 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime, timedelta
-from decimal import Decimal
-from typing import Any
+from datetime import date, datetime
 
 import duckdb
 
+from recon_core.book.survey import BookAccount
 from recon_core.collect import BrokerAnswer
-from recon_core.elapsed import Intervals, elapsed
-from recon_core.errors import BookError, BrokerError
-from recon_core.model import ControlTotal, Feed, FeedStatus
+from recon_core.control_totals import CheckedTotal, checked_total, disagreement
+from recon_core.elapsed import Intervals
+from recon_core.errors import BrokerError
+from recon_core.feed_times import wrong_time
+from recon_core.model import Feed, FeedStatus
 from recon_core.sql import identifier, quoted
-from recon_core.tables.faults import FAULT_BITS, FLOAT_ROUNDED, PRICE_ROUNDED
+from recon_core.tables.faults import FAULT_BITS, source_notes
 from recon_core.tables.mounting import Mounted, duplicate_rows, mount, mount_positions
-
-STALE_AFTER = timedelta(hours=12)
-"""A feed of an earlier day is stale when it is also this much older than what it is compared with."""
-
-AHEAD = timedelta(minutes=5)
-"""How far a time may be ahead of our clock before it is called wrong."""
 
 NO_ACCOUNT = "DEFAULT"
 """The account of a deployment in which neither side names any."""
@@ -39,30 +34,12 @@ _SYNONYMS = (
 
 
 @dataclass(frozen=True, slots=True)
-class BookAccount:
-    """One account of the book at one broker: how many positions (not 0) it holds there."""
-
-    account: str | None
-    positions: int
-
-
-@dataclass(frozen=True, slots=True)
-class CheckedTotal:
-    """A control total beside what the positions add up to."""
-
-    total: ControlTotal
-    computed: Decimal | None
-    ok: bool
-
-
-@dataclass(frozen=True, slots=True)
 class ProvenFeed:
     """A feed after proof. ``mounted`` is None where no position of it may be used.
 
     ``everywhere`` says that no absence is proven, ``unproven_accounts`` where (the book's names) none is. ``account_sql``
     maps the account column of the mounted relation to the book's names, ``book_account`` is what book rows without an
-    account belong to. ``covered`` are the asset classes, in every
-    spelling known, that the adapter reports; empty is all.
+    account belong to. ``covered`` are the asset classes, in every spelling known, that the adapter reports; empty is all.
     """
 
     answer: BrokerAnswer
@@ -99,70 +76,6 @@ class ProvenFeed:
         return replace(self, status=FeedStatus.FAILED, reason=reason, mounted=None, positions=0, everywhere=True)
 
 
-@dataclass(frozen=True, slots=True)
-class Survey:
-    """What the book holds, by broker, and the latest time that it speaks of (not one still to come)."""
-
-    accounts: Mapping[str, tuple[BookAccount, ...]]
-    rows: int
-    positions: int
-    latest: datetime | None
-    notes: tuple[str, ...]
-
-    def positions_at(self, brokers: Sequence[str]) -> int:
-        """How many positions (not 0) the book holds at these brokers."""
-        return sum(entry.positions for alias in brokers for entry in self.accounts.get(alias, ()))
-
-
-def survey(connection: duckdb.DuckDBPyConnection, book: Mounted, brokers: Sequence[str], source: str, now: datetime) -> Survey:
-    """One pass over the book's rows. Raises BookError for a row that is no position, or whose broker is not configured."""
-    limit = quoted(f"{(now + AHEAD).astimezone(UTC):%Y-%m-%d %H:%M:%S}")
-    rows = _read(
-        connection,
-        source,
-        f"SELECT broker, account, count(*), count_if(quantity <> 0), count_if(fault & {FAULT_BITS} <> 0), bit_or(fault)::UBIGINT, "
-        f"max(updated_at) FILTER (WHERE updated_at <= TIMESTAMP {limit}) "
-        f"FROM {identifier(book.name)} GROUP BY broker, account ORDER BY broker, account",
-    )
-    if any(row[4] for row in rows):
-        raise BookError("\n".join(f"book {source}: {fault}" for fault in book.describe_faults(connection, limit=20)))
-    unknown = sorted({str(row[0]) for row in rows if row[0] not in brokers})
-    if unknown:
-        raise BookError(
-            f"book {source}: broker {', '.join(unknown)} is in the book and not in recon.yaml (which has {', '.join(brokers)})"
-        )
-    accounts: dict[str, list[BookAccount]] = {}
-    for row in rows:
-        accounts.setdefault(row[0], []).append(BookAccount(row[1], row[3]))
-    stamps = [row[6].replace(tzinfo=UTC) for row in rows if row[6] is not None]
-    return Survey(
-        {alias: tuple(found) for alias, found in accounts.items()},
-        sum(row[2] for row in rows),
-        sum(row[3] for row in rows),
-        max(stamps, default=None),
-        source_notes([int(row[5] or 0) for row in rows]),
-    )
-
-
-def _read(connection: duckdb.DuckDBPyConnection, source: str, query: str) -> list[tuple[Any, ...]]:
-    try:
-        return connection.execute(query).fetchall()
-    except (duckdb.OutOfMemoryException, duckdb.PermissionException):
-        raise
-    except duckdb.Error as error:
-        raise BookError(f"book {source}: cannot be read: {str(error).partition(chr(10))[0]}") from None
-
-
-def run_time(as_of: datetime | None, answers: Sequence[BrokerAnswer], book_latest: datetime | None, now: datetime) -> datetime:
-    """The time that a run is of: as asked, else the latest that a feed or the book speaks of, our own clock at the latest."""
-    if as_of is not None:
-        return as_of.astimezone(UTC)
-    stamps = [answer.feed.as_of for answer in answers if answer.feed.as_of is not None]
-    stamps += [book_latest] if book_latest is not None else []
-    believed = [stamp for stamp in stamps if stamp <= now + AHEAD]
-    return max(believed, default=now).astimezone(UTC)
-
-
 def prove(
     connection: duckdb.DuckDBPyConnection,
     answer: BrokerAnswer,
@@ -184,7 +97,7 @@ def prove(
     bare = ProvenFeed(answer, feed.status, feed.reason, everywhere=True, notes=feed.notes)
     if feed.status in (FeedStatus.FAILED, FeedStatus.NOT_READY):
         return bare
-    late = _wrong_time(answer, as_of, asked=asked, now=now, delivered=delivered, closed=closed)
+    late = wrong_time(answer, as_of, asked=asked, now=now, delivered=delivered, closed=closed)
     if late:
         return replace(bare, status=FeedStatus.NOT_READY, reason=late)
     try:
@@ -198,7 +111,7 @@ def prove(
         ).fetchall()
         if any(row[3] for row in rows):
             return bare.failed(_of_file(feed, mounted.describe_faults(connection, limit=5)))
-        return _judge(connection, replace(bare, mounted=mounted), rows, book)
+        return _judge(connection, bare, mounted, rows, book)
     except BrokerError as error:
         return bare.failed(str(error))
     except duckdb.Error as error:
@@ -246,31 +159,12 @@ def _of_file(feed: Feed, faults: Sequence[str]) -> str:
     return file + "; ".join(faults)
 
 
-def _wrong_time(
-    answer: BrokerAnswer, as_of: datetime, *, asked: bool, now: datetime, delivered: Mapping[str, date], closed: Intervals
-) -> str:
-    """Why the feed is not of the run's day; empty where it is."""
-    feed = answer.feed
-    if feed.as_of is None:
-        return "" if feed.status is FeedStatus.PARTIAL else "the feed does not say what time it is of"
-    ahead = timedelta(days=1) if feed.date_only else AHEAD
-    if feed.as_of > now + ahead:
-        return f"the feed is dated {_time(feed.as_of)}, which is still to come"
-    if feed.as_of.date() < as_of.date() and elapsed(feed.as_of, as_of, closed) > STALE_AFTER:
-        return f"the feed is of {_time(feed.as_of)}, the run of {_time(as_of)}: stale, no quantity is judged"
-    if asked and feed.as_of.date() > as_of.date() and elapsed(as_of, feed.as_of, closed) > STALE_AFTER:
-        return f"the feed is of {_time(feed.as_of)}, after the run's {_time(as_of)}"
-    known = delivered.get(feed.sha256 or "")
-    if feed.relation is not None and known is not None and known < as_of.date() and answer.settings.unchanged == "refuse":
-        return (
-            f"the very bytes that were delivered for {known}: an old file again "
-            "(say `unchanged: accept` for a broker whose file may stay the same)"
-        )
-    return ""
-
-
 def _judge(
-    connection: duckdb.DuckDBPyConnection, feed: ProvenFeed, rows: Sequence[tuple[object, ...]], book: Sequence[BookAccount]
+    connection: duckdb.DuckDBPyConnection,
+    feed: ProvenFeed,
+    mounted: Mounted,
+    rows: Sequence[tuple[object, ...]],
+    book: Sequence[BookAccount],
 ) -> ProvenFeed:
     """Accounts, emptiness and control totals of a feed whose every row can be read."""
     settings, answered = feed.answer.settings, feed.feed
@@ -285,7 +179,7 @@ def _judge(
         return settings.accounts.get(account, account)
 
     seen = {name or fallback for name in named} | {ours(name) for name in answered.accounts}
-    totals = [_check_total(connection, feed, total) for total in answered.control_totals]
+    totals = [checked_total(connection, mounted, total) for total in answered.control_totals]
     held_there = any(int(str(row[2])) for row in rows)
     flat_all = not held_there and any(entry.ok and not entry.total.stated and entry.total.account is None for entry in totals)
     flat = {ours(entry.total.account) for entry in totals if entry.ok and not entry.total.stated and entry.total.account}
@@ -298,11 +192,12 @@ def _judge(
     elif unproven:
         reasons.append(f"no rows of account {', '.join(unproven)}: silence proves nothing")
     wrong = [entry for entry in totals if not entry.ok]
-    reasons += [_disagreement(entry) for entry in wrong]
+    reasons += [disagreement(entry) for entry in wrong]
     covered = _covered(answered.coverage or feed.answer.adapter.coverage)
     partial = bool(reasons) or answered.status is FeedStatus.PARTIAL
     return replace(
         feed,
+        mounted=mounted,
         status=FeedStatus.PARTIAL if partial else FeedStatus.COMPLETE,
         reason="; ".join(reasons),
         positions=positions,
@@ -315,19 +210,6 @@ def _judge(
         totals=tuple(totals),
         notes=feed.notes + source_notes([int(str(row[4] or 0)) for row in rows]),
     )
-
-
-def source_notes(faults: Sequence[int]) -> tuple[str, ...]:
-    """What the note bits of a source's ``fault`` column say, in words."""
-    found = 0
-    for bits in faults:
-        found |= bits
-    notes = []
-    if found & FLOAT_ROUNDED:
-        notes.append("quantities are binary floats, rounded")
-    if found & PRICE_ROUNDED:
-        notes.append("prices have more than 12 decimals, rounded half-even")
-    return tuple(notes)
 
 
 def _unnamed(feed: Sequence[str | None], book: Sequence[str | None]) -> tuple[str, str, str]:
@@ -350,44 +232,9 @@ def _account_sql(accounts: Mapping[str, str], fallback: str) -> str:
     return f"coalesce({mapped}, {quoted(fallback)})"
 
 
-def _check_total(connection: duckdb.DuckDBPyConnection, feed: ProvenFeed, total: ControlTotal) -> CheckedTotal:
-    sums = {
-        "rows": "count(*)::DECIMAL(38,0)",
-        "quantity": "sum(quantity)",
-        "market_value": "sum(exact_product(exact_product(quantity, market_price), coalesce(multiplier, 1)))",
-    }
-    assert feed.mounted is not None  # noqa: S101  # only mounted feeds are judged
-    where = f" WHERE account = {quoted(total.account)}" if total.account else ""
-    priced = "quantity = 0 OR market_price IS NOT NULL" if total.kind == "market_value" else "true"
-    row = connection.execute(
-        f"SELECT CASE WHEN bool_and({priced}) THEN {sums[total.kind]} END, count(*) FROM {identifier(feed.mounted.name)}{where}"
-    ).fetchone() or (None, 0)
-    computed = Decimal(0) if not row[1] else None if row[0] is None else Decimal(row[0])
-    return CheckedTotal(total, computed, computed is not None and abs(computed - total.stated) <= total.tolerance)
-
-
-def _disagreement(entry: CheckedTotal) -> str:
-    what = {"rows": "rows", "quantity": "quantity", "market_value": "market value"}[entry.total.kind]
-    where = f" of account {entry.total.account}" if entry.total.account else ""
-    source = f" ({entry.total.source})" if entry.total.source else ""
-    return f"the broker states {what}{where} {plain(entry.total.stated)}{source}, its positions add up to {plain(entry.computed)}"
-
-
-def plain(number: Decimal | None) -> str:
-    """A number as a person writes it: no exponent, no trailing zeros."""
-    if number is None:
-        return "unknown"
-    text = f"{number:f}"
-    return text.rstrip("0").rstrip(".") if "." in text else text
-
-
 def _covered(coverage: Sequence[str]) -> tuple[str, ...]:
     names = {name.lower() for name in coverage}
     for group in _SYNONYMS:
         if names & group:
             names |= group
     return tuple(sorted(names))
-
-
-def _time(stamp: datetime) -> str:
-    return f"{stamp.astimezone(UTC):%Y-%m-%d %H:%M} UTC"

@@ -15,7 +15,7 @@ from recon_core.columns import KEY_COLUMNS
 from recon_core.config.credentials import store_url
 from recon_core.config.settings import Settings
 from recon_core.errors import StateError
-from recon_core.feeds import AHEAD
+from recon_core.feed_times import AHEAD
 from recon_core.listing import parquet_query
 from recon_core.report import to_html, to_json
 from recon_core.sql import quoted

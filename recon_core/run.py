@@ -14,6 +14,7 @@ import duckdb
 
 from recon_core.acceptance import in_force
 from recon_core.book import Book, open_book
+from recon_core.book.survey import Survey, survey
 from recon_core.collect import collect
 from recon_core.config.credentials import secret_value
 from recon_core.config.load import Configuration, load_configuration
@@ -22,7 +23,8 @@ from recon_core.elapsed import Intervals
 from recon_core.engine import connect, shut_off
 from recon_core.errors import BookError, ConfigError, EngineError, NoVerdictError
 from recon_core.expressions import ExpressionError
-from recon_core.feeds import ProvenFeed, Survey, prove, run_time, survey, unique, with_coverage_note
+from recon_core.feed_times import run_time
+from recon_core.feeds import ProvenFeed, prove, unique, with_coverage_note
 from recon_core.host import Host, load_host
 from recon_core.listing import worst
 from recon_core.match import Scan, find, scan

@@ -8,9 +8,10 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
+from recon_core.book.survey import Survey
 from recon_core.config.policy import Policy
 from recon_core.errors import ExitCode
-from recon_core.feeds import ProvenFeed, Survey
+from recon_core.feeds import ProvenFeed
 from recon_core.match import Scan
 from recon_core.model import Decision, Tally, Total
 from recon_core.pairs import Comparison

@@ -13,12 +13,13 @@ from oracle import Opinion, Sum
 from oracle_pairs import Inputs
 from oracle_rules import Finding
 
+from recon_core.book.survey import survey
 from recon_core.brokers import Broker
 from recon_core.collect import BrokerAnswer
 from recon_core.config.load import load_policy
 from recon_core.config.policy import Policy
 from recon_core.decide import Doubt, decide
-from recon_core.feeds import ProvenFeed, prove, survey, unique
+from recon_core.feeds import ProvenFeed, prove, unique
 from recon_core.host import load_host
 from recon_core.listing import worst
 from recon_core.match import find, scan

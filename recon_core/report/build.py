@@ -9,9 +9,11 @@ from decimal import Decimal
 from typing import Any
 
 from recon_core.config.policy import Suppression
-from recon_core.feeds import CheckedTotal, ProvenFeed, plain
+from recon_core.control_totals import CheckedTotal
+from recon_core.feeds import ProvenFeed
 from recon_core.model import Decision
 from recon_core.state.suppressions import Accepted
+from recon_core.tables.numbers import plain
 from recon_core.verdict import Verdict
 
 SCHEMA_VERSION = 1

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from enum import IntFlag
 
 from recon_core.errors import excerpt
@@ -62,6 +62,19 @@ def reason(fault: Fault, values: Mapping[str, str | None]) -> Iterator[tuple[str
                     yield column, f"'{excerpt(text)}' is an identifier that a spreadsheet turned into a number; export it as text"
         case Fault.PROBLEM:
             yield "problem", excerpt(_text(values, "problem"), 400)
+
+
+def source_notes(faults: Sequence[int]) -> tuple[str, ...]:
+    """What the note bits of a source's ``fault`` column say, in words."""
+    found = 0
+    for bits in faults:
+        found |= bits
+    notes = []
+    if found & FLOAT_ROUNDED:
+        notes.append("quantities are binary floats, rounded")
+    if found & PRICE_ROUNDED:
+        notes.append("prices have more than 12 decimals, rounded half-even")
+    return tuple(notes)
 
 
 def _bad_figure(column: str, raw: str) -> str:

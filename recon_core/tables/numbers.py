@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from decimal import Decimal
 
 from recon_core.errors import excerpt
 from recon_core.model import PRICE_PLACES, QUANTITY_PLACES
@@ -231,3 +232,11 @@ def why_no_number(raw: str) -> str:
     if re.fullmatch(r"[+-]?\d[\d.,' _\u00a0\u202f]*", text):
         return f"{shown} is not a number (are `decimal` and `thousands` set as the source writes them?)"
     return f"{shown} is not a number"
+
+
+def plain(number: Decimal | None) -> str:
+    """A number as a person writes it: no exponent, no trailing zeros."""
+    if number is None:
+        return "unknown"
+    text = f"{number:f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text

@@ -12,6 +12,7 @@ from typing import Any
 
 import duckdb
 
+from recon_core.book.survey import Survey, survey
 from recon_core.brokers import Broker
 from recon_core.class_checks import expression_problems, rule_problems
 from recon_core.collect import BrokerAnswer
@@ -21,7 +22,7 @@ from recon_core.config.problems import Problems
 from recon_core.config.settings import BrokerSettings
 from recon_core.engine import connect
 from recon_core.errors import BookError, ConfigError, PluginError
-from recon_core.feeds import ProvenFeed, Survey, prove, survey
+from recon_core.feeds import ProvenFeed, prove
 from recon_core.listing import worst
 from recon_core.match import find, scan
 from recon_core.model import Feed, FeedStatus, Relation
