@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from recon_core.tables.dated_files import resolve_path
     from recon_core.tables.file_options import FILE_OPTIONS
     from recon_core.tables.files import SourceFile, read_file
+    from recon_core.tables.written_numbers import read_number
 
 _HOME = {
     "Ask": "model",
@@ -66,6 +67,7 @@ _HOME = {
     "guard": "permission",
     "hookimpl": "hookspecs",
     "read_file": "tables.files",
+    "read_number": "tables.written_numbers",
     "resolve_path": "tables.dated_files",
 }
 
@@ -100,6 +102,7 @@ __all__ = [  # noqa: RUF022  # in plain order, capitals first, which is what a r
     "guard",
     "hookimpl",
     "read_file",
+    "read_number",
     "resolve_path",
 ]
 

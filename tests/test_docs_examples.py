@@ -275,7 +275,7 @@ def page_of(symbol, amount, cursor, count=2):
         ([page_of("BTC", "1.5", "p2"), page_of("ETH", "2", "")], 0, "CLEAN no breaks"),
         ([page_of("BTC", "1.5", "p2"), page_of("ETH", "2", "p2")], 4, "cursor 'p2' came twice: pages are missing"),
         ([page_of("BTC", "1.5", "")], 4, "the broker states rows 2 (GET /holdings), its positions add up to 1"),
-        ([page_of("BTC", "1_5", "")], 4, "amount '1_5' of BTC is not a number"),
+        ([page_of("BTC", "1_5", "")], 4, "GET /holdings: amount of BTC: '1_5' is not a number"),
     ],
 )
 def test_adapter_of_the_page_proves_what_it_says(vault, pages, code, said):

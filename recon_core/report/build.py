@@ -13,7 +13,7 @@ from recon_core.control_totals import CheckedTotal
 from recon_core.feeds import ProvenFeed
 from recon_core.model import Decision
 from recon_core.state.suppressions import Accepted
-from recon_core.tables.numbers import plain
+from recon_core.tables.written_numbers import plain
 from recon_core.verdict import Verdict
 
 SCHEMA_VERSION = 1

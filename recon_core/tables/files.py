@@ -21,7 +21,7 @@ from recon_core.tables.delimited import read_delimited
 from recon_core.tables.file_options import FILE_OPTIONS
 from recon_core.tables.framing import Frame, Refusal, sql_path
 from recon_core.tables.mapping import Columns, relation_of
-from recon_core.tables.numbers import BLANKS
+from recon_core.tables.written_numbers import BLANKS
 
 _FORMATS = {".csv": "csv", ".txt": "csv", ".tsv": "tsv", ".tab": "tsv", ".json": "json", ".parquet": "parquet", ".pq": "parquet"}
 _FIGURE = re.compile(r"[-+($]*\d[\d.,' ]*[)-]?")

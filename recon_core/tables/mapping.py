@@ -14,8 +14,9 @@ from recon_core.model import POSITION_COLUMNS, Relation
 from recon_core.sql import Steps, over, quoted, side_by_side
 from recon_core.tables.canonical import TYPES
 from recon_core.tables.framing import Frame, Refusal
-from recon_core.tables.numbers import BLANKS, is_text
+from recon_core.tables.numbers import is_text
 from recon_core.tables.spelling import Field, Spelled, Spelling, said
+from recon_core.tables.written_numbers import BLANKS
 
 _EXACT = ("quantity", "avg_price", "market_price", "multiplier")
 

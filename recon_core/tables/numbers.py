@@ -1,4 +1,4 @@
-"""How a number may be written, and the SQL that turns a source's column into an exact decimal or says why it is none.
+"""The SQL that turns a source's column into an exact decimal, or says why it is none.
 
 DuckDB's own casts are too kind to be trusted with money: text such as ``1_000`` and ``1e3`` passes, digits beyond the scale
 are rounded half away from zero, a binary float keeps its noise. So text is matched against a strict pattern before it is cast,
@@ -10,19 +10,13 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from decimal import Decimal
 
-from recon_core.errors import excerpt
 from recon_core.model import PRICE_PLACES, QUANTITY_PLACES
 from recon_core.sql import Steps
+from recon_core.tables.written_numbers import BLANKS, STRICT
 
 QUANTITY_LIMIT = "10000000000000000000"
 """10^19: the difference of two smaller quantities still fits DECIMAL(38,18)."""
-
-STRICT = r"[+-]?(\d+(\.\d*)?|\.\d+)"
-_SCIENTIFIC = r"[+-]?(\d+(\.\d*)?|\.\d+)[eE][+-]?\d+"
-BLANKS = " \t\r\n\u00a0\u202f\u2007"
-"""What is trimmed from both ends of a text: the spaces that exports put around values."""
 
 _INTEGERS = {"TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER"}
 _WIDE_INTEGERS = {"UBIGINT", "HUGEINT", "UHUGEINT", "BIGNUM"}
@@ -213,30 +207,3 @@ def _half_even(dotted: str, digits: int, places: int) -> str:
     up = f"CASE WHEN starts_with({dotted}, '-') THEN '-1e-{digits}' ELSE '1e-{digits}' END"
     step = f"CASE WHEN {tail} > '5' OR ({tail} = '5' AND {odd}) THEN {up} ELSE '0' END"
     return f"TRY(TRY_CAST({head} AS {target}) + CAST({step} AS {target}))"
-
-
-def why_no_number(raw: str) -> str:
-    """In words, why a text is refused as a number, and what mends it."""
-    text = raw.strip(BLANKS)
-    shown = f"'{excerpt(raw)}'"
-    if re.fullmatch(_SCIENTIFIC, text):
-        return f"{shown} is in scientific notation: digits may be lost"
-    if text.casefold().lstrip("+-") in ("nan", "inf", "infinity"):
-        return f"{shown} is not a finite number"
-    if text.endswith("%"):
-        return f"{shown} is a percentage, not a number"
-    if re.fullmatch(r"\(.*\)", text):
-        return f"{shown} is not a number (if parentheses mean minus, say `negative: [parentheses]`)"
-    if re.fullmatch(r"[\d.,]+-", text):
-        return f"{shown} is not a number (if a minus may trail, say `negative: [trailing_minus]`)"
-    if re.fullmatch(r"[+-]?\d[\d.,' _\u00a0\u202f]*", text):
-        return f"{shown} is not a number (are `decimal` and `thousands` set as the source writes them?)"
-    return f"{shown} is not a number"
-
-
-def plain(number: Decimal | None) -> str:
-    """A number as a person writes it: no exponent, no trailing zeros."""
-    if number is None:
-        return "unknown"
-    text = f"{number:f}"
-    return text.rstrip("0").rstrip(".") if "." in text else text

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from recon_core.model import QUANTITY_PLACES
 from recon_core.sql import Steps, quoted
 from recon_core.tables import numbers, timestamps
+from recon_core.tables.written_numbers import CURRENCIES, STRICT, patterns
 
-_CURRENCIES = "$€£¥₹"
 _MONEY = ("avg_price", "market_price")
 _NUMBERS = ("quantity", *_MONEY, "multiplier")
 _TIMES = ("updated_at", "opened_at")
@@ -97,29 +96,23 @@ class Spelling:
         if self._decimal == "." and not self._thousands and not self._negative and not money:
             return Spelled(value)
         written, bare, plain = (f"{prefix}_{part}" for part in ("written", "bare", "plain"))
-        currency = f"[{_CURRENCIES}]?" if money else ""
-        point, whole = re.escape(self._decimal), r"\d+"
-        if self._thousands:
-            group = re.escape(self._thousands)
-            whole = rf"(?:\d{{1,3}}(?:{group}\d{{2,3}})*{group}\d{{3}}|\d+)"
-        core = rf"(?:{whole}(?:{point}\d*)?|{point}\d+)"
+        forms = patterns(self._decimal, self._thousands, money=money)
         if self._thousands == " ":
             value = f"translate({value}, '\u00a0\u202f', '  ')"
-        stripped = f"translate({written}, {quoted(_CURRENCIES + '()')}, '')"
+        stripped = f"translate({written}, {quoted(CURRENCIES + '()')}, '')"
         if self._thousands:
             stripped = f"replace({stripped}, {quoted(self._thousands)}, '')"
         if self._decimal != ".":
             stripped = f"replace({stripped}, {quoted(self._decimal)}, '.')"
-        cases = [f"WHEN regexp_full_match({written}, {quoted(f'(?:[+-]?{currency}|{currency}[+-]?){core}')}) THEN {bare}"]
+        cases = [f"WHEN regexp_full_match({written}, {quoted(forms.signed)}) THEN {bare}"]
         if "parentheses" in self._negative:
-            shape = rf"\({currency}{core}\)|{currency}\({core}\)"
-            cases.append(f"WHEN regexp_full_match({written}, {quoted(shape)}) THEN '-' || {bare}")
+            cases.append(f"WHEN regexp_full_match({written}, {quoted(forms.parentheses)}) THEN '-' || {bare}")
         if "trailing_minus" in self._negative:
-            cases.append(f"WHEN regexp_full_match({written}, {quoted(f'{currency}{core}-')}) THEN '-' || rtrim({bare}, '-')")
+            cases.append(f"WHEN regexp_full_match({written}, {quoted(forms.trailing_minus)}) THEN '-' || rtrim({bare}, '-')")
         complaint = None
         if self._decimal != ".":
             # With a decimal comma, 1.5 would pass as plain: it is refused, not read as one and a half.
-            cases.append(f"WHEN regexp_full_match({written}, {quoted(numbers.STRICT)}) THEN NULL")
+            cases.append(f"WHEN regexp_full_match({written}, {quoted(STRICT)}) THEN NULL")
             grouping = f" and thousands {self._thousands!r}" if self._thousands else ""
             misfit = said(f"column {name}: ", written, f" does not fit decimal {self._decimal!r}{grouping}")
             complaint = f"CASE WHEN {written} IS NOT NULL AND {plain} IS NULL THEN {misfit} END"
