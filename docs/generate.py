@@ -16,7 +16,6 @@ import click
 from markdown_tables import Lines, code, fenced, rows, said, table
 
 from recon_core.brokers import Broker
-from recon_core.cli.rules import halt_text
 from recon_core.config.config_schema import config_schema
 from recon_core.config.load import DEFAULT_POLICY
 from recon_core.config.policy_schema import policy_schema
@@ -24,7 +23,7 @@ from recon_core.errors import EXIT_MEANING
 from recon_core.halts import HaltAction, can_resume
 from recon_core.host import Host, load_host
 from recon_core.report import schema_text
-from recon_core.rules import Rule
+from recon_core.rules import Rule, halt_text
 from recon_core.tables.file_options import FILE_OPTIONS
 
 DOCS = Path(__file__).parent

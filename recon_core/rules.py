@@ -40,3 +40,9 @@ class Rule:
     measure: ClassVar[tuple[str, str] | None] = None
     detail: ClassVar[str] = ""
     supersedes: ClassVar[tuple[str, ...]] = ()
+
+
+def halt_text(rule: type[Rule]) -> str:
+    """When a rule's breaks halt, as the policy would write it."""
+    halt = rule.halt
+    return " and ".join(f"{key} {value}" for key, value in halt.items()) if isinstance(halt, Mapping) else halt

@@ -217,7 +217,7 @@ def test_a_book_of_many_chunks_is_whole(connection: duckdb.DuckDBPyConnection, t
         120_001,
         sum(range(120_001)),
     )
-    assert book.mounted.fault_count(connection) == 0
+    assert book.mounted.describe_faults(connection) == []
 
 
 def test_a_csv_book_and_its_faults(connection: duckdb.DuckDBPyConnection, tmp_path: Path) -> None:

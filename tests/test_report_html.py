@@ -126,6 +126,13 @@ def test_an_incomplete_run_without_breaks_does_not_claim_agreement() -> None:
     assert "No break in what was proven; the rest was not judged." in text
 
 
+def test_a_break_is_not_said_to_halt_nothing_where_an_escalation_names_only_the_worst() -> None:
+    report = samples.halting()
+    report["decision"]["reasons"][2] |= {"breaks": [], "break_count": 5}
+    rows = [row for row in Page(to_html(report)).rows if len(row) == 9]
+    assert next(row for row in rows if row[2] == "7203.T LONG")[7] == "not by its rule"
+
+
 def test_every_break_is_in_the_markup_with_exact_quantities_and_grouped_money() -> None:
     rows = [row for row in Page(to_html(samples.halting())).rows if len(row) == 9]
     assert len(rows) == 1 + 8
@@ -134,7 +141,8 @@ def test_every_break_is_in_the_markup_with_exact_quantities_and_grouped_money() 
     assert unbooked[5:8] == ["-0.412345678901234567100%", "40,167.4624", "HALT"]
     assert "price 97,412.11, broker average 64,210.50 (USD)" in unbooked[8]
     assert next(row for row in rows if row[2] == "XYZ.WS")[6] == "unknown"
-    assert next(row for row in rows if row[2] == "7203.T LONG")[7] == "no"
+    assert next(row for row in rows if row[2] == "7203.T LONG")[7] == "by escalation"
+    assert next(row for row in rows if row[2] == "TSLA")[7] == "no"
     held = next(row for row in rows if row[2] == "VTI")
     assert held[7] == "suppressed"
     assert "suppressed until 2026-12-31, approved by R. Osei: fractions in transfer (policies.yaml:31)" in held[8]

@@ -56,6 +56,24 @@ def test_an_unknown_total_is_called_unknown_beside_what_is_known() -> None:
     assert text_of(nothing_known).splitlines()[0] == "BREAKS  1 break, impact unknown  |  trading goes on"
 
 
+def test_a_break_that_halts_by_an_escalation_alone_says_so_at_every_width() -> None:
+    leg = next(item for item in samples.halting()["discrepancies"] if not item["halts"] and item["suppressed"] is None)
+    wide = text_of(samples.halting())
+    (row,) = (line for line in wide.splitlines() if f" {leg['symbol']} " in line and line.startswith(leg["type"]))
+    assert " HALT* " in row
+    assert "HALT*: by an escalation, not by its rule" in wide
+    assert "HALT by escalation, book" in text_of(samples.halting(), 40)
+    alone = samples.report(samples.discrepancy(halts=True), samples.discrepancy(symbol="B"))
+    assert "HALT*" not in text_of(alone)
+
+
+def test_the_policy_that_comes_with_recon_core_is_said_to_be_it() -> None:
+    report = samples.clean()
+    assert "built-in" not in text_of(report)
+    report["policy"]["path"] = "recon_core/policies.yaml"
+    assert "\npolicy: built-in default (recon_core/policies.yaml)\n" in text_of(report)
+
+
 @pytest.mark.case("A07")
 def test_an_incomplete_run_without_breaks_never_looks_clean() -> None:
     text = text_of(samples.incomplete(), 300)

@@ -41,7 +41,8 @@ def check_policy(*, file: Path | None, config: Path | None) -> None:
 
 
 def _loaded(file: Path | None, config: Path | None) -> tuple[Policy, Host]:
-    from recon_core.config.load import DEFAULT_POLICY, DEFAULT_POLICY_DISPLAY, load_configuration, load_plugins, load_policy
+    from recon_core.config.load import DEFAULT_POLICY, load_configuration, load_plugins, load_policy
+    from recon_core.config.policy import DEFAULT_POLICY_DISPLAY
     from recon_core.host import load_host
 
     if config is None and Path(CONFIG_NAME).exists():

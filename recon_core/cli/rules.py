@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import json
 import textwrap
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,10 +13,10 @@ import click
 
 from recon_core.cli.plugins import config_option, configured_host, json_option, print_table
 from recon_core.errors import PluginError
+from recon_core.rules import Rule, halt_text
 
 if TYPE_CHECKING:
     from recon_core.host import Plugin
-    from recon_core.rules import Rule
 
 
 @click.group()
@@ -56,12 +56,6 @@ def show_rule(*, type_name: str, config: Path | None) -> None:
     host.check_rule(rule)
     for line in page(rule, host.plugin_of(type_name, "rule")):
         click.echo(line)
-
-
-def halt_text(rule: type[Rule]) -> str:
-    """When a rule's breaks halt, as the policy would write it."""
-    halt = rule.halt
-    return ", ".join(f"{key} {value}" for key, value in halt.items()) if isinstance(halt, Mapping) else halt
 
 
 def page(rule: type[Rule], plugin: Plugin) -> Iterator[str]:

@@ -11,7 +11,7 @@ from typing import Generic, NamedTuple, Protocol, TypeVar
 
 from recon_core.brokers import Broker
 from recon_core.config.credentials import store_url
-from recon_core.config.policy import Policy
+from recon_core.config.policy import DEFAULT_POLICY_DISPLAY, Policy
 from recon_core.config.reader import Document, read_document
 from recon_core.config.settings import MetricsSettings, Settings
 from recon_core.errors import ConfigError
@@ -20,7 +20,6 @@ from recon_core.rules import Rule
 
 DEFAULT_POLICY = Path(__file__).parent.parent / "policies.yaml"
 """The policy that comes with recon-core: the runbook's."""
-DEFAULT_POLICY_DISPLAY = "recon_core/policies.yaml"
 
 
 class Plugins(Protocol):

@@ -12,6 +12,9 @@ from recon_core.model import Scope
 
 Value = Decimal | str | bool
 
+DEFAULT_POLICY_DISPLAY = "recon_core/policies.yaml"
+"""What messages and reports call the policy that comes with recon-core, which holds where a deployment has none."""
+
 
 @dataclass(frozen=True, slots=True)
 class Halt:

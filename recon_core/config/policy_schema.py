@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from recon_core.config.schema import DIALECT, NOT_EMPTY, Schema, choice, list_of, money, text
 from recon_core.model import SEVERITIES
-from recon_core.rules import Rule
+from recon_core.rules import Rule, halt_text
 
 
 def policy_schema(rules: Mapping[str, type[Rule]]) -> Schema:
@@ -87,7 +87,7 @@ def _tuning() -> Schema:
 
 
 def _rule_entry(rule: type[Rule]) -> Schema:
-    description = f"{rule.title}. By default {rule.severity}; halt: {rule.halt}."
+    description = f"{rule.title}. By default {rule.severity}; halt: {halt_text(rule)}."
     properties = {**{name: dict(schema) for name, schema in rule.params.items()}, **_tuning()}
     return {"type": "object", "description": description, "additionalProperties": False, "properties": properties}
 

@@ -25,6 +25,7 @@ _MARK = re.compile(r"\{\{(\w+)\}\}")
 
 def render(report: Report) -> str:
     """The whole page. See ``recon_core.report.to_html``."""
+    escalated = wording.escalated(report)
     parts = {
         "title": _text(f"{_decision_word(report)}: {count(report['break_count'], 'break')}, {report['as_of']}"),
         "level": wording.level(report),
@@ -39,7 +40,7 @@ def render(report: Report) -> str:
         "reasons": _reasons(report),
         "warnings": _listed("Warnings", report["warnings"]),
         "filters": "".join(_option(kind, number) for kind, number in report["counts"].items() if number),
-        "breaks": "\n".join(map(_break, report["discrepancies"])),
+        "breaks": "\n".join(_break(item, escalated) for item in report["discrepancies"]),
         "currency": _text(report["base_currency"]),
         "none": _none(report),
         "list_hidden": "" if report["discrepancies"] else " hidden",
@@ -150,9 +151,10 @@ def _option(kind: str, number: int) -> str:
     return f'<option value="{_text(kind)}">{_text(kind)} ({number:,})</option>'
 
 
-def _break(item: Mapping[str, Any]) -> str:
+def _break(item: Mapping[str, Any], escalated: wording.Escalated) -> str:
     held = item["suppressed"] is not None
-    halts = "suppressed" if held else "HALT" if item["halts"] else "no"
+    together = "by escalation" if item["id"] in escalated.breaks else "no" if escalated.all_named else "not by its rule"
+    halts = "suppressed" if held else "HALT" if item["halts"] else together
     percent = f"<small>{_text(item['difference_pct'])}%</small>" if item["difference_pct"] is not None else ""
     related = f"<small>with {_text(item['related'])}</small>" if item["related"] is not None else ""
     remarks = " · ".join(_remarks(item))

@@ -5,7 +5,7 @@ Its own characters are ASCII, so that it survives a log, a mail and a console of
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from typing import Any
 
 from recon_core.report import layout, wording
@@ -90,14 +90,17 @@ def _breaks(report: Report, width: int, paint: _Painter) -> Iterator[str]:
     shown = [item for item in report["discrepancies"] if item["suppressed"] is None][:MOST_BREAKS]
     if shown:
         yield paint("Breaks, worst first", bold=True)
-        columns = layout.fitting(_columns(shown, visible(report["base_currency"])), width)
-        yield from _stacked(shown, width, paint) if columns is None else _table(shown, columns, width, paint)
+        behind = wording.escalated(report).breaks
+        columns = layout.fitting(_columns(shown, visible(report["base_currency"]), behind), width)
+        yield from _stacked(shown, behind, width, paint) if columns is None else _table(shown, columns, width, paint)
+        if columns is not None and any(item["id"] in behind and not item["halts"] for item in shown):
+            yield from layout.indented("HALT*: by an escalation, not by its rule", width, indent=0, hang=2)
     rest = wording.remainder(report, len(shown))
     if rest:
         yield from layout.indented(rest, width, indent=0, hang=2)
 
 
-def _columns(shown: Sequence[Mapping[str, Any]], currency: str) -> list[Column]:
+def _columns(shown: Sequence[Mapping[str, Any]], currency: str, escalated: Set[str]) -> list[Column]:
     return [
         Column("TYPE", [visible(item["type"]) for item in shown]),
         Column("BROKER/ACCOUNT", [wording.place(item) for item in shown], drop=1),
@@ -106,7 +109,7 @@ def _columns(shown: Sequence[Mapping[str, Any]], currency: str) -> list[Column]:
         Column("BROKER", [visible(item["broker_quantity"]) for item in shown], number=True),
         Column("DIFFERENCE", [visible(item["quantity_difference"]) for item in shown], number=True, drop=0),
         Column(f"IMPACT {currency}", [wording.money(item["impact"]) for item in shown], number=True),
-        Column("HALTS", ["HALT" if item["halts"] else "-" for item in shown]),
+        Column("HALTS", ["HALT" if item["halts"] else "HALT*" if item["id"] in escalated else "-" for item in shown]),
     ]
 
 
@@ -130,12 +133,13 @@ def _under(item: Mapping[str, Any], width: int, *, placed: bool) -> list[str]:
     return layout.indented(told, width, indent=4) if told else []
 
 
-def _stacked(shown: Sequence[Mapping[str, Any]], width: int, paint: _Painter) -> Iterator[str]:
+def _stacked(shown: Sequence[Mapping[str, Any]], escalated: Set[str], width: int, paint: _Painter) -> Iterator[str]:
     """The breaks as paragraphs, for a terminal that is too narrow for their numbers."""
     for item in shown:
         lines = layout.indented(f"{visible(item['type'])} {wording.symbol(item)}", width, indent=0, hang=4)
+        halts = "HALT, " if item["halts"] else "HALT by escalation, " if item["id"] in escalated else ""
         figures = (
-            f"{'HALT, ' if item['halts'] else ''}book {visible(item['book_quantity'])}, broker {visible(item['broker_quantity'])}, "
+            f"{halts}book {visible(item['book_quantity'])}, broker {visible(item['broker_quantity'])}, "
             f"difference {visible(item['quantity_difference'])}, impact {wording.impact(item)}"
         )
         lines += layout.indented(figures, width, indent=4) + _under(item, width, placed=False)
@@ -207,6 +211,8 @@ def _remarks(report: Report, width: int, paint: _Painter) -> Iterator[str]:
     if report["superseded_count"]:
         told = f"Superseded by a rule that says more of the same position: {count(report['superseded_count'], 'break')}"
         yield from layout.indented(told, width, indent=0, hang=2)
+    if policy := wording.built_in_policy(report):
+        yield from layout.indented(policy, width, indent=0, hang=2)
     if report["not_listed"]:
         told = f"Installed, but not listed in the policy, so not run: {', '.join(map(visible, report['not_listed']))}"
         yield from layout.indented(told, width, indent=0, hang=2)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
+
+from recon_core.config.policy import DEFAULT_POLICY_DISPLAY
 
 Report = Mapping[str, Any]
 _PLAIN_NUMBER = re.compile(r"(-?)(\d+)(?:\.(\d+))?", re.ASCII)
@@ -128,6 +130,27 @@ def halted_scope(report: Report) -> str:
 def required(report: Report) -> str:
     """What stands before each thing that the policy requires; an escalation may require something and not halt."""
     return "Required before trading goes on:" if report["decision"]["halt"] else "Required by the policy:"
+
+
+class Escalated(NamedTuple):
+    """The breaks behind the escalations that halt, by id: the worst of each; ``all_named`` says that none is left out."""
+
+    breaks: frozenset[str]
+    all_named: bool
+
+
+def escalated(report: Report) -> Escalated:
+    """Which breaks halt trading because an escalation says so of what they add up to, whatever their rules say."""
+    reasons = [reason for reason in report["decision"]["reasons"] if re.search(r":\d+: escalation\.", reason["policy"])]
+    breaks = frozenset(name for reason in reasons for name in reason["breaks"])
+    return Escalated(breaks, all(reason["break_count"] <= len(reason["breaks"]) for reason in reasons))
+
+
+def built_in_policy(report: Report) -> str:
+    """That the policy is the one which comes with recon-core; empty where the deployment has its own."""
+    if report["policy"]["path"] != DEFAULT_POLICY_DISPLAY:
+        return ""
+    return f"policy: built-in default ({DEFAULT_POLICY_DISPLAY})"
 
 
 def policy_line(reason: Mapping[str, Any]) -> str:

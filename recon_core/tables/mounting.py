@@ -42,11 +42,6 @@ class Mounted:
     lean: str = ""
     """A view of the same rows whose figures have the narrower types of the file where those are exact, for the join to carry."""
 
-    def fault_count(self, connection: duckdb.DuckDBPyConnection) -> int:
-        """How many rows cannot be believed."""
-        found = connection.execute(f"SELECT count_if(fault & {FAULT_BITS} <> 0) FROM {identifier(self.name)}").fetchone()
-        return int(found[0]) if found else 0
-
     def describe_faults(self, connection: duckdb.DuckDBPyConnection, limit: int = 20) -> list[str]:
         """What is wrong, a text for each fault in the source's order: ``row 7, column Qty: 'abc' is not a number``."""
         keys = [key for key in ("broker", "account", "symbol") if key in self.columns_present]

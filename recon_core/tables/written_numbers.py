@@ -69,9 +69,8 @@ def read_number(
     if not re.fullmatch(forms.signed, written, re.ASCII):
         behind = [form for form in ("parentheses", "trailing_minus") if form in negative]
         if not any(re.fullmatch(getattr(forms, form), written, re.ASCII) for form in behind):
-            raise MalformedError(
-                said + (why_no_number(text) if decimal == "." else f"'{excerpt(text)}' does not fit decimal {decimal!r}")
-            )
+            misfit = f"'{excerpt(text)}' does not fit decimal {decimal!r}"
+            raise MalformedError(said + (why_no_number(text) if decimal == "." else misfit))
         minus = "-"
     bare = written.translate(dict.fromkeys(map(ord, f"{CURRENCIES}()"))).replace(thousands or "", "").replace(decimal, ".")
     return Decimal(minus + bare.rstrip("-"))
