@@ -53,6 +53,7 @@ def default_parameters(rule: type[Rule]) -> dict[str, Any]:
 def expression_problems(rule: type[Rule]) -> list[str]:
     """What is wrong with the SQL and the detail of a rule whose definition is sound: syntax, columns, types, parameters."""
     from recon_core import expressions
+    from recon_core.syntax import ExpressionError
 
     params = default_parameters(rule)
     columns: Mapping[str, str] = PAIR_COLUMNS
@@ -61,7 +62,7 @@ def expression_problems(rule: type[Rule]) -> list[str]:
     def attempt(attribute: str, check: Callable[[], Any]) -> Any:
         try:
             return check()
-        except expressions.ExpressionError as error:
+        except ExpressionError as error:
             problems.append(f"{attribute}: {error}")
             return None
 

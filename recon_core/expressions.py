@@ -6,13 +6,9 @@ compiled to ``exact_product``: DuckDB's own product of two DECIMALs overflows at
 
 from __future__ import annotations
 
-import difflib
-import json
 import re
-import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from decimal import Decimal
-from functools import cache
 from typing import Any, Literal
 
 import duckdb
@@ -24,10 +20,21 @@ from recon_core.columns import PAIR_COLUMNS as PAIR_COLUMNS
 from recon_core.columns import PRICE as PRICE
 from recon_core.columns import QUANTITY as QUANTITY
 from recon_core.columns import RATE as RATE
-from recon_core.errors import ReconError
 from recon_core.sql import identifier as identifier
 from recon_core.sql import quoted as quoted
-from recon_core.sql_functions import AGGREGATES, ALLOWED_FUNCTIONS, MACROS
+from recon_core.sql_functions import AGGREGATES, ALLOWED_FUNCTIONS
+from recon_core.syntax import (
+    ExpressionError,
+    did_you_mean,
+    expression_sql,
+    maps,
+    nodes,
+    offset_of,
+    parse_expression,
+    parse_statement,
+    scratch_database,
+    statement_sql,
+)
 
 _ALLOWED_CLASSES = frozenset(
     ("COLUMN_REF", "CONSTANT", "FUNCTION", "COMPARISON", "CONJUNCTION", "OPERATOR", "CASE", "CAST", "TYPE", "BETWEEN", "PARAMETER")
@@ -53,18 +60,9 @@ _NUMBERS = (
 )
 _PLACE = re.compile(r"\{(\w+)\}|\{\{|\}\}")
 
-_MOST_LEVELS = 100  # what Python can follow
 _MOST_DIGITS = 38
 
 Want = Literal["BOOLEAN", "NUMBER"]
-
-
-class ExpressionError(ReconError):
-    """An expression that cannot be meant; ``offset`` is where in its text (characters), None where that is not known."""
-
-    def __init__(self, message: str, offset: int | None = None) -> None:
-        super().__init__(message)
-        self.offset = offset
 
 
 def check_expression(text: str, columns: Mapping[str, str], *, want: Want, params: Mapping[str, Any] | None = None) -> None:
@@ -73,8 +71,8 @@ def check_expression(text: str, columns: Mapping[str, str], *, want: Want, param
     ``params`` are the parameters that it may name as ``$name``, with a value of each.
     """
     params = params or {}
-    node = _parse(text)
-    for part in _nodes(node):
+    node = parse_expression(text)
+    for part in nodes(node):
         _check_node(part, text, columns, params)
     literals = {name: literal(value) for name, value in params.items()}
     kind = _bound_type(compile_expression(text, literals), columns, text)
@@ -89,28 +87,28 @@ def check_detail(template: str, columns: Mapping[str, str], params: Mapping[str,
     for match in _PLACE.finditer(template):
         name = match[1]
         if name and name not in columns and name not in (params or {}):
-            raise ExpressionError(f"unknown column {name!r} in the detail{_did_you_mean(name, columns)}", match.start())
+            raise ExpressionError(f"unknown column {name!r} in the detail{did_you_mean(name, columns)}", match.start())
 
 
 def check_select(text: str, columns: Mapping[str, str], params: Mapping[str, Any] | None = None) -> dict[str, str]:
     """The columns (name: SQL type) that a rule's ``select`` over ``pairs`` returns; ExpressionError unless it is sound."""
-    statement = _parse_statement(text)
+    statement = parse_statement(text)
     params = params or {}
-    named = {entry["key"] for entry in _maps(statement, "cte_map")}
-    for part in _nodes(statement):
+    named = {entry["key"] for entry in maps(statement, "cte_map")}
+    for part in nodes(statement):
         kind = part.get("type")
         if kind == "BASE_TABLE" and part["table_name"] not in named | {"pairs"}:
-            raise ExpressionError(f"a rule's select reads `pairs` alone, not {part['table_name']!r}", _offset(part, text, 0))
+            raise ExpressionError(f"a rule's select reads `pairs` alone, not {part['table_name']!r}", offset_of(part, text, 0))
         if kind == "TABLE_FUNCTION":
-            raise ExpressionError("a table function has no place in a rule's select", _offset(part, text, 0))
+            raise ExpressionError("a table function has no place in a rule's select", offset_of(part, text, 0))
         if part.get("class") == "PARAMETER" and part["identifier"] not in params:
-            raise ExpressionError(f"unknown parameter ${part['identifier']}{_did_you_mean(part['identifier'], params)}")
+            raise ExpressionError(f"unknown parameter ${part['identifier']}{did_you_mean(part['identifier'], params)}")
         if part.get("class") == "FUNCTION" and part["function_name"] not in ALLOWED_FUNCTIONS | AGGREGATES:
-            raise ExpressionError(f"function {part['function_name']!r} is not available to rules", _offset(part, text, 0))
+            raise ExpressionError(f"function {part['function_name']!r} is not available to rules", offset_of(part, text, 0))
         if part.get("class") == "FUNCTION":
-            _check_escape(part, _offset(part, text, 0))
+            _check_escape(part, offset_of(part, text, 0))
     query = compile_select(text, {name: literal(value) for name, value in params.items()})
-    with _checker() as connection:
+    with scratch_database() as connection:
         _pairs_table(connection, columns)
         try:
             found = {str(row[0]): str(row[1]) for row in connection.execute(f"DESCRIBE {query}").fetchall()}
@@ -124,17 +122,17 @@ def check_select(text: str, columns: Mapping[str, str], params: Mapping[str, Any
 
 def compile_expression(text: str, literals: Mapping[str, str]) -> str:
     """SQL of a checked expression, its ``$name`` replaced by ``literals`` and its products made exact."""
-    return _deserialize(_rewritten(_parse(text), literals, exact=True))
+    return expression_sql(_rewritten(parse_expression(text), literals, exact=True))
 
 
 def columns_of(text: str) -> set[str]:
     """The columns that a checked expression names."""
-    return {part["column_names"][-1].lower() for part in _nodes(_parse(text)) if part.get("class") == "COLUMN_REF"}
+    return {part["column_names"][-1].lower() for part in nodes(parse_expression(text)) if part.get("class") == "COLUMN_REF"}
 
 
 def divides(text: str) -> bool:
     """Whether a checked expression divides: in binary floating point, whose quotients are not exact."""
-    return any(part.get("class") == "FUNCTION" and part["function_name"] in ("/", "//") for part in _nodes(_parse(text)))
+    return any(part.get("class") == "FUNCTION" and part["function_name"] in ("/", "//") for part in nodes(parse_expression(text)))
 
 
 def cannot_fail(text: str, columns: Mapping[str, str], params: Mapping[str, Any]) -> bool:
@@ -144,7 +142,7 @@ def cannot_fail(text: str, columns: Mapping[str, str], params: Mapping[str, Any]
     """
     if any(isinstance(value, str) for value in params.values()):
         return False
-    for part in _nodes(_parse(text)):
+    for part in nodes(parse_expression(text)):
         kind = part.get("class")
         if kind == "COLUMN_REF" and not columns[part["column_names"][-1].lower()].startswith(("BOOLEAN", "DECIMAL", "DOUBLE")):
             return False
@@ -159,8 +157,8 @@ def cannot_fail(text: str, columns: Mapping[str, str], params: Mapping[str, Any]
 
 def compile_select(text: str, literals: Mapping[str, str]) -> str:
     """SQL of a checked select, its ``$name`` replaced by ``literals``."""
-    statement = _rewritten(_parse_statement(text), literals, exact=False)
-    return _to_sql({"error": False, "statements": [statement]})
+    statement = _rewritten(parse_statement(text), literals, exact=False)
+    return statement_sql({"error": False, "statements": [statement]})
 
 
 def compile_detail(template: str, columns: Mapping[str, str], literals: Mapping[str, str]) -> str:
@@ -202,15 +200,15 @@ def _check_node(node: Mapping[str, Any], text: str, columns: Mapping[str, str], 
     kind = node.get("class")
     if kind is None:
         return
-    at = _offset(node, text)
+    at = offset_of(node, text)
     if kind == "COLUMN_REF":
         name = ".".join(node["column_names"])
         if name.lower() not in columns and name not in columns:
-            raise ExpressionError(f"unknown column {name!r}{_did_you_mean(name, columns)}", at)
+            raise ExpressionError(f"unknown column {name!r}{did_you_mean(name, columns)}", at)
     elif kind == "PARAMETER":
         name = node["identifier"]
         if name not in params:
-            raise ExpressionError(f"unknown parameter ${name}{_did_you_mean(name, params)}", at)
+            raise ExpressionError(f"unknown parameter ${name}{did_you_mean(name, params)}", at)
     elif kind == "FUNCTION":
         name = node["function_name"]
         if name not in ALLOWED_FUNCTIONS:
@@ -235,60 +233,6 @@ def _check_escape(node: Mapping[str, Any], at: int | None) -> None:
         raise ExpressionError(f"the pattern {pattern!r} ends with its escape character", at)
 
 
-def _parse(text: str) -> dict[str, Any]:
-    """The one expression that a text is."""
-    if not text.strip():
-        raise ExpressionError("an empty expression")
-    statement = _parse_statement(text, prefix="SELECT ")
-    node = statement["node"]
-    extra = [key for key in ("where_clause", "group_expressions", "having", "qualify", "sample", "modifiers") if node.get(key)]
-    plain = node["type"] == "SELECT_NODE" and node["from_table"]["type"] == "EMPTY" and not extra
-    if not plain or len(node["select_list"]) != 1 or node["select_list"][0].get("alias"):
-        raise ExpressionError("one expression is due, without FROM, WHERE, AS or a list")
-    found: dict[str, Any] = node["select_list"][0]
-    return found
-
-
-def _parse_statement(text: str, prefix: str = "") -> dict[str, Any]:
-    tree = json.loads(_serialized(prefix + text))
-    if tree["error"]:
-        position = tree.get("position")
-        offset = None if position is None else _characters(text, int(position) - len(prefix))
-        message = tree["error_message"]
-        if "expression depth" in message:
-            raise ExpressionError(f"nested deeper than {_MOST_LEVELS} levels: take it apart")
-        if "parser" not in tree["error_type"]:
-            raise ExpressionError("one expression is due, not several statements" if prefix else "a SELECT is due", offset)
-        raise ExpressionError(message, offset)
-    if len(tree["statements"]) != 1:
-        raise ExpressionError("one expression is due, not several statements")
-    found: dict[str, Any] = tree["statements"][0]
-    return found
-
-
-@cache
-def _serialized(text: str) -> str:
-    with _checker() as connection:
-        row = connection.execute("SELECT json_serialize_sql(?)", [text]).fetchone()
-    assert row is not None  # noqa: S101  # a scalar SELECT returns one row
-    return str(row[0])
-
-
-def _deserialize(node: Mapping[str, Any]) -> str:
-    shell = json.loads(_serialized("SELECT 1"))
-    shell["statements"][0]["node"]["select_list"] = [node]
-    return "(" + _to_sql(shell).removeprefix("SELECT ") + ")"
-
-
-def _to_sql(tree: Mapping[str, Any]) -> str:
-    for statement in tree["statements"]:
-        statement["named_param_map"] = []
-    with _checker() as connection:
-        row = connection.execute("SELECT json_deserialize_sql(?)", [json.dumps(tree)]).fetchone()
-    assert row is not None  # noqa: S101  # a scalar SELECT returns one row
-    return str(row[0])
-
-
 def _rewritten(node: Any, literals: Mapping[str, str], *, exact: bool) -> Any:
     if isinstance(node, list):
         return [_rewritten(part, literals, exact=exact) for part in node]
@@ -297,8 +241,8 @@ def _rewritten(node: Any, literals: Mapping[str, str], *, exact: bool) -> Any:
     if node.get("class") == "PARAMETER":
         name = node["identifier"]
         if name not in literals:
-            raise ExpressionError(f"unknown parameter ${name}{_did_you_mean(name, literals)}")
-        return _parse(literals[name])
+            raise ExpressionError(f"unknown parameter ${name}{did_you_mean(name, literals)}")
+        return parse_expression(literals[name])
     changed = {key: _rewritten(value, literals, exact=exact) for key, value in node.items()}
     if exact and node.get("class") == "FUNCTION" and node["function_name"] == "*" and all(map(_has_column, node["arguments"])):
         changed |= {"function_name": "exact_product", "is_operator": False, "qualified_name": {"path": ["exact_product"]}}
@@ -306,42 +250,11 @@ def _rewritten(node: Any, literals: Mapping[str, str], *, exact: bool) -> Any:
 
 
 def _has_column(argument: Mapping[str, Any]) -> bool:
-    return any(part.get("class") == "COLUMN_REF" for part in _nodes(argument))
-
-
-def _nodes(node: Any) -> Iterator[dict[str, Any]]:
-    if isinstance(node, dict):
-        yield node
-        for value in node.values():
-            yield from _nodes(value)
-    elif isinstance(node, list):
-        for value in node:
-            yield from _nodes(value)
-
-
-def _maps(node: Any, name: str) -> Iterator[dict[str, Any]]:
-    for part in _nodes(node):
-        if isinstance(part.get(name), dict):
-            yield from part[name]["map"]
-
-
-def _offset(node: Mapping[str, Any], text: str, prefix: int = len("SELECT ")) -> int | None:
-    place = node.get("query_location", 0)
-    return None if place >= 1 << 63 else _characters(text, place - prefix)
-
-
-def _characters(text: str, place: int) -> int:
-    """DuckDB counts bytes, people count characters."""
-    return len(text.encode()[: max(place, 0)].decode(errors="ignore"))
-
-
-def _did_you_mean(name: str, known: Any) -> str:
-    close = difflib.get_close_matches(name.lower(), list(known), n=1)
-    return f"; did you mean {close[0]!r}?" if close else ""
+    return any(part.get("class") == "COLUMN_REF" for part in nodes(argument))
 
 
 def _bound_type(sql: str, columns: Mapping[str, str], text: str) -> str:
-    with _checker() as connection:
+    with scratch_database() as connection:
         _pairs_table(connection, columns)
         try:
             row = connection.execute(f"DESCRIBE SELECT {sql} AS x FROM pairs").fetchone()
@@ -359,27 +272,3 @@ def _pairs_table(connection: duckdb.DuckDBPyConnection, columns: Mapping[str, st
 
 def _first_line(error: Exception) -> str:
     return re.sub(r"^[A-Z][A-Za-z ]* Error: ", "", str(error).partition("\n")[0])
-
-
-class _checker:  # noqa: N801  # used as a context manager
-    """A small in-memory DuckDB, of its own so that a check can touch nothing of a run; one a process, behind a lock."""
-
-    _lock = threading.RLock()
-    _connection: duckdb.DuckDBPyConnection | None = None
-
-    def __enter__(self) -> duckdb.DuckDBPyConnection:
-        self._lock.acquire()
-        if _checker._connection is None:
-            settings: dict[str, str | bool | int | float | list[str]] = {
-                "enable_external_access": "false",
-                "threads": "1",
-                "autoinstall_known_extensions": "false",
-                "ieee_floating_point_ops": "false",
-                "max_expression_depth": str(_MOST_LEVELS),
-            }
-            _checker._connection = duckdb.connect(":memory:", config=settings)
-            _checker._connection.execute(MACROS)
-        return _checker._connection
-
-    def __exit__(self, *_: object) -> None:
-        self._lock.release()

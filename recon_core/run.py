@@ -22,7 +22,6 @@ from recon_core.decide import Doubt, decide
 from recon_core.elapsed import Intervals
 from recon_core.engine import connect, shut_off
 from recon_core.errors import BookError, ConfigError, EngineError, NoVerdictError
-from recon_core.expressions import ExpressionError
 from recon_core.feed_times import run_time
 from recon_core.feeds import ProvenFeed, prove, unique, with_coverage_note
 from recon_core.host import Host, load_host
@@ -34,6 +33,7 @@ from recon_core.report.build import build
 from recon_core.schedule import recently_closed
 from recon_core.sides import compare, uneven_lots
 from recon_core.silence import expired, silence
+from recon_core.syntax import ExpressionError
 from recon_core.tables.mounting import duplicate_rows
 from recon_core.totals import halting, rule_impacts, silenced, tallies, totals
 from recon_core.verdict import Verdict

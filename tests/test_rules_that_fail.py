@@ -9,8 +9,9 @@ from deployment import Deployment, assert_nothing_ugly, book_row, feed_row, type
 
 from recon_core.class_checks import rule_problems
 from recon_core.columns import PAIR_COLUMNS
-from recon_core.expressions import ExpressionError, check_expression
+from recon_core.expressions import check_expression
 from recon_core.rules import Rule
+from recon_core.syntax import ExpressionError
 
 
 @pytest.fixture

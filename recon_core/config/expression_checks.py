@@ -46,7 +46,7 @@ class ExpressionChecks:
         return sound
 
     def _report(self, check: Callable[[], None], text: str, where: Path) -> bool:
-        from recon_core.expressions import ExpressionError
+        from recon_core.syntax import ExpressionError
 
         try:
             check()
