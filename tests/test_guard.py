@@ -12,40 +12,12 @@ from pathlib import Path
 
 import pytest
 from deployment import Deployment
+from permits import CONFIG, HEDGE, MAIN, NOW, VAULT, halt, lease, permit, record
 
 from recon_core import guard
-from recon_core.state.actor import Actor
-from recon_core.state.audit import Head
 from recon_core.state.latch import Halt, Latch, lower_latch, raise_latch, read_latch
-from recon_core.state.permit import Lease, Withheld, issue, read_permit, revoke
+from recon_core.state.permit import Withheld, issue, read_permit, revoke
 from recon_core.state.scope import FIRM, Scope, parse_scope
-from recon_core.state.store import open_store
-
-NOW = datetime(2026, 11, 20, 22, 0, tzinfo=UTC)
-MAIN, HEDGE, VAULT = Scope("prime", "MAIN"), Scope("prime", "HEDGE"), Scope("coinhouse", "VAULT")
-CONFIG = "version: 1\nbrokers: {prime: {}, coinhouse: {}}\n"
-ACTOR = Actor("tests", "here")
-
-
-def record(state: Path, *scopes: Scope) -> Head:
-    """An audit record as a run leaves one."""
-    with open_store(None, state) as store:
-        return store.append("run", ACTOR, "clean, 0 breaks", scopes=[str(scope) for scope in scopes])
-
-
-def lease(scope: Scope, head: Head, *, at: datetime = NOW, hours: float = 26) -> Lease:
-    return Lease(scope, at, at, at + timedelta(hours=hours), "a-run", "0" * 64, head)
-
-
-def permit(state: Path, *scopes: Scope, at: datetime = NOW, hours: float = 26) -> Head:
-    """What a run leaves that proved these accounts: its record, and a lease of each."""
-    head = record(state, *scopes)
-    issue(state, [lease(scope, head, at=at, hours=hours) for scope in scopes], (), anew=(), known=("prime", "coinhouse"))
-    return head
-
-
-def halt(scope: Scope = FIRM, *, at: datetime = NOW, run: str = "", reduce: bool = False) -> Halt:
-    return Halt(scope, ("a reason",), at, at, f"run {run}" if run else "tests", (run,) if run else (), allow_reduce=reduce)
 
 
 def ask(folder: Path, scope: Scope = FIRM, intent: str = "open", *, at: datetime = NOW + timedelta(hours=1)):

@@ -16,7 +16,7 @@ import click
 
 from recon_core.errors import ExitCode, ReconError
 
-COMMANDS = ("audit", "breaks", "guard", "history", "plugins", "policy", "report", "rules", "run", "schedule", "schema")
+COMMANDS = ("audit", "breaks", "guard", "halt", "history", "plugins", "policy", "report", "rules", "run", "schedule", "schema")
 INTERNAL_ERROR = 1
 INTERRUPTED = 130
 BROKEN_PIPE = 141
