@@ -16,6 +16,7 @@ from recon_core.config.credentials import store_url
 from recon_core.config.settings import Settings
 from recon_core.errors import StateError
 from recon_core.feed_times import AHEAD
+from recon_core.halting import record_scopes
 from recon_core.listing import parquet_query
 from recon_core.report import to_html, to_json
 from recon_core.sql import quoted
@@ -85,7 +86,10 @@ def keep(
             ages = _follow(connection, store, verdict, report["run_id"], asked=asked, now=now)
             _tell_ages(report, ages, verdict.as_of)
             actor = current_actor()
-            head, text = add_run(store.database, actor, report, live=not asked, text=to_json(report), summarise=entry(report))
+            scopes = record_scopes(verdict, settings, asked=asked)
+            head, text = add_run(
+                store.database, actor, report, live=not asked, text=to_json(report), summarise=entry(report), scopes=scopes
+            )
         report["audit"] = {"seq": head.seq, "head": head.head}
         try:
             _load_ages(connection, ages, verdict.as_of)

@@ -21,12 +21,12 @@ by_option: Callable[[Any], Any] = click.option("--by", metavar="NAME", help="Who
 @contextmanager
 def opened(config: Path) -> Iterator[Store]:
     """The store of a deployment. Raises StateError where there is none yet."""
-    from recon_core.config.load import load_state_place
+    from recon_core.config.state_place import load_place
     from recon_core.errors import StateError
     from recon_core.state.store import has_store, open_store
 
-    url, state_dir = load_state_place(config)
-    if not has_store(url, state_dir):
-        raise StateError(f"{state_dir}: nothing is recorded yet: `recon-core run` records")
-    with open_store(url, state_dir, create=False) as store:
+    place = load_place(config)
+    if not has_store(place.store, place.state_dir):
+        raise StateError(f"{place.state_dir}: nothing is recorded yet: `recon-core run` records")
+    with open_store(place.store, place.state_dir, create=False) as store:
         yield store

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Generic, NamedTuple, Protocol, TypeVar
 
 from recon_core.brokers import Broker
-from recon_core.config.credentials import store_url
 from recon_core.config.policy import DEFAULT_POLICY_DISPLAY, Policy
 from recon_core.config.reader import Document, read_document
 from recon_core.config.settings import MetricsSettings, Settings
@@ -137,27 +136,6 @@ def load_metrics(path: Path | str) -> MetricsSettings | None:
     folder = Path(path).absolute().parent
     state_dir = checked.value.get("state_dir", STATE_DIR) if checked.sound("state_dir") else STATE_DIR
     return read_metrics(checked.value["metrics"], folder, folder / state_dir)
-
-
-def load_state_place(path: Path | str) -> tuple[str | None, Path]:
-    """Where the state is: the URL of the store (None: a file) and the folder, whatever is wrong with the rest of recon.yaml.
-
-    No plugin is loaded. Raises ConfigError.
-    """
-    from recon_core.config.config_schema import STATE_DIR, config_schema
-    from recon_core.config.settings_reader import is_secret
-    from recon_core.config.validation import check, exact
-
-    document = read_document(Path(path), str(path))
-    if document.root is None:
-        raise ConfigError(document.problems.texts())
-    known = config_schema({}, {})["properties"]
-    schema = exact({"type": "object", "properties": {name: known[name] for name in ("state_dir", "store")}})
-    value = check(document, document.root, schema, secret=is_secret).value
-    if document.problems:
-        raise ConfigError(document.problems.texts())
-    folder = Path(path).absolute().parent
-    return store_url(value.get("store"), folder), folder / value.get("state_dir", STATE_DIR)
 
 
 class _PolicyFile(NamedTuple):

@@ -1,14 +1,16 @@
-"""Where the state of a deployment is, and what bears on who may trade: read from recon.yaml without plugins, for the guard."""
+"""Where the state of a deployment is, and what bears on who may trade: read from recon.yaml without plugins."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
 
-from recon_core.config.credentials import secret_value
+from recon_core.config.config_schema import STATE_DIR, config_schema
+from recon_core.config.credentials import store_url
 from recon_core.config.reader import read_document
 from recon_core.config.schema import choice
-from recon_core.config.validation import check
+from recon_core.config.settings_reader import is_secret
+from recon_core.config.validation import check, exact
 from recon_core.errors import ConfigError
 
 
@@ -28,18 +30,22 @@ def load_place(path: Path | str) -> StatePlace:
     document = read_document(path, str(path))
     if document.root is None:
         raise ConfigError(document.problems.texts())
-    # what a key means is checked as it always is; of the others nothing is asked
-    text = {"type": "string", "minLength": 1}
-    mode = {"type": "object", "properties": {"mode": choice(["armed", "shadow"], "")}}
-    properties = {"state_dir": text, "store": text, "brokers": {"type": "object", "minProperties": 1}, "halt": mode}
-    schema = {"required": ["brokers"], "properties": properties}
-    value = check(document, document.root, schema, secret=lambda place: place[:1] in (("store",), ("brokers",))).value
+    known = config_schema({}, {})["properties"]
+    schema = {
+        "type": "object",
+        "properties": {
+            **{name: known[name] for name in ("state_dir", "store")},
+            "brokers": {"type": "object"},
+            "halt": {"type": "object", "properties": {"mode": choice(["armed", "shadow"], "")}},
+        },
+    }
+    value = check(document, document.root, exact(schema), secret=is_secret).value
     if document.problems:
         raise ConfigError(document.problems.texts())
     folder = path.absolute().parent
-    store = value.get("store")
-    if store is not None and store.startswith(("env:", "file:")):
-        store = secret_value(store, folder).strip()
     return StatePlace(
-        folder / value.get("state_dir", ".state"), store, tuple(value["brokers"]), value.get("halt", {}).get("mode", "armed")
+        folder / value.get("state_dir", STATE_DIR),
+        store_url(value.get("store"), folder),
+        tuple(value.get("brokers", ())),
+        value.get("halt", {}).get("mode", "armed"),
     )

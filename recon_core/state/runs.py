@@ -33,12 +33,20 @@ class Run(NamedTuple):
 
 
 def add_run(
-    database: Database, actor: Actor, report: Mapping[str, Any], *, live: bool, text: str, summarise: Mapping[str, Any]
+    database: Database,
+    actor: Actor,
+    report: Mapping[str, Any],
+    *,
+    live: bool,
+    text: str,
+    summarise: Mapping[str, Any],
+    scopes: Sequence[str],
 ) -> tuple[Head, str]:
     """Record a run with its audit record, and a record of each of policy and configuration that changed. In a transaction.
 
     ``text`` is the report as it will be printed, but with ``"audit": null`` at its end, and ``summarise`` its line of the
-    history. Returns the head and the text with the head in it, which is what is kept.
+    history. ``scopes`` are those whose permission to trade the run bears on. Returns the head and the text with the head in
+    it, which is what is kept.
     """
     before = _newest(database)
     for what in _FILES:
@@ -63,7 +71,7 @@ def add_run(
             "config": report["config"]["sha256"],
             "plugins": {plugin["name"]: plugin["sha256"] for plugin in report["plugins"]},
         },
-        scopes=[f"broker {feed['broker']}" for feed in report["feeds"]],
+        scopes=scopes,
         at=_time(report["finished_at"]),
     )
     whole = with_audit(text, head)

@@ -91,7 +91,6 @@ def accept(
             f"{of['type']} of {of['broker']}/{of['account']} {of['symbol']} accepted until {until}: {reason}",
             before=[_content(entry) for entry in earlier] or None,
             after=content,
-            scopes=[f"account {of['broker']}/{of['account']}"],
         )
         row = (seq, of["id"], of["broker"], canonical(content), fingerprint({**content, "seq": seq}))
         database.execute("INSERT INTO suppressions (seq, id, broker, content, seal) VALUES (?, ?, ?, ?, ?)", row)
@@ -114,7 +113,6 @@ def end(database: Database, actor: Actor, ended: Iterable[tuple[Accepted, str]],
             f"suppression of {entry} ended: {why}",
             before=_content(entry),
             after={"ended": why, "run_id": run_id},
-            scopes=[f"account {entry.broker}/{entry.account}"],
             at=at,
         )
         _end(database, entry, why, at)
