@@ -16,6 +16,7 @@
     ├── EngineError         3   memory, disk or the database engine gave out
     ├── NoVerdictError      3   raised to embedders where there is no verdict to return
     ├── HaltedError         4   a halt is not lifted, and why
+    ├── NotRecordedError    2   a run or a break was asked for that the store does not have
     └── StateError          5   state that cannot be read or written
 
 The command line prints the message of any of them, never a traceback.
@@ -44,7 +45,7 @@ EXIT_MEANING = {
     ExitCode.USAGE: "usage, configuration, policy or plugin error; nothing was compared",
     ExitCode.NO_VERDICT: "no verdict: a feed or the book is unproven",
     ExitCode.HALTED: "trading halted by this run",
-    ExitCode.DAMAGED: "state damaged; nothing was recorded",
+    ExitCode.DAMAGED: "state damaged, or not wholly written: nothing was recorded unless it says so",
     ExitCode.BREAKS: "breaks found, trading goes on",
 }
 
@@ -134,6 +135,10 @@ class HaltedError(ReconError):
     """Trading stays halted: what was asked for to lift it does not suffice."""
 
     exit_code = ExitCode.HALTED
+
+
+class NotRecordedError(ReconError):
+    """A run or a break was asked for that is not recorded, or that what was asked for cannot be done to."""
 
 
 class StateError(ReconError):

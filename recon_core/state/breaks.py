@@ -7,7 +7,7 @@ from datetime import UTC, date, datetime
 from fnmatch import fnmatchcase
 from typing import Any
 
-from recon_core.errors import StateError
+from recon_core.errors import NotRecordedError
 from recon_core.state import suppressions
 from recon_core.state.actor import Actor
 from recon_core.state.audit import append
@@ -51,7 +51,7 @@ def listed(database: Database, *, status: str | None = None, patterns: Mapping[s
 def shown(database: Database, name: str) -> dict[str, Any]:
     """All that is known of the position of a break: its episodes, the breaks of the newest one, notes and suppressions.
 
-    ``name`` is an id, or the beginning of one that no other has. Raises StateError where there is none, or several.
+    ``name`` is an id, or the beginning of one that no other has. Raises NotRecordedError where there is none, or several.
     """
     found = _newest(database, name)
     position = tuple(found[key] for key in _KEY)
@@ -128,24 +128,29 @@ def note(database: Database, actor: Actor, name: str, text: str) -> dict[str, An
 
 
 def suppress(database: Database, actor: Actor, name: str, *, until: date, reason: str, approved_by: str) -> dict[str, Any]:
-    """Accept a break as it was last seen, to the end of a day (UTC). Returns the break. Raises StateError where it is not open."""
+    """Accept a break as it was last seen, to the end of a day (UTC). Returns the break.
+
+    Raises NotRecordedError where it is not open, or its difference is unknown.
+    """
     with database.transaction():
         found = _newest(database, name)
         if found["status"] in ("resolved", "superseded"):
-            raise StateError(f"{found['id']} is {found['status']}: there is nothing to accept")
+            raise NotRecordedError(f"{found['id']} is {found['status']}: there is nothing to accept")
         since = moment(found["last_seen"]).date()
         suppressions.accept(database, actor, of=found, since=since, until=until, reason=reason, approved_by=approved_by)
     return found
 
 
 def _newest(database: Database, name: str) -> dict[str, Any]:
-    pattern = name.replace("%", "").replace("_", "") + "%"
-    rows = [_told(row) for row in database.execute(f"{_SELECT} WHERE b.id LIKE ? ORDER BY b.episode DESC LIMIT 1000", (pattern,))]
+    found = database.execute(f"{_SELECT} WHERE substr(b.id, 1, ?) = ? ORDER BY b.episode DESC LIMIT 1000", (len(name), name))
+    rows = [_told(row) for row in found] if name else []
     ids = sorted({row["id"] for row in rows})
     if not rows:
-        raise StateError(f"there is no break {name}: `recon-core breaks list` shows those that are open")
+        raise NotRecordedError(f"there is no break {name}: `recon-core breaks list` shows those that are open")
     if len(ids) > 1:
-        raise StateError(f"{name} is the beginning of {len(ids)} breaks: {', '.join(ids[:5])}{', ...' if len(ids) > 5 else ''}")
+        raise NotRecordedError(
+            f"{name} is the beginning of {len(ids)} breaks: {', '.join(ids[:5])}{', ...' if len(ids) > 5 else ''}"
+        )
     return rows[0]
 
 

@@ -26,6 +26,10 @@ class Database(Protocol):
         """What asks for rows in the order of their key; empty where there is no such thing."""
 
     @property
+    def foundation(self) -> Sequence[str]:
+        """Statements before the first table is made."""
+
+    @property
     def append_only(self) -> Sequence[str]:
         """Statements that make ``audit`` refuse changes."""
 

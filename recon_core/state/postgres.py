@@ -53,6 +53,7 @@ class Postgres:
     """An open store."""
 
     blob, clustered = "BYTEA", ""
+    foundation = (f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}",)
     append_only = (
         "CREATE FUNCTION audit_refuses() RETURNS trigger LANGUAGE plpgsql AS "
         "$$ BEGIN RAISE EXCEPTION 'audit records are never changed'; END $$",
@@ -104,10 +105,9 @@ class Postgres:
             raise
 
     def has_table(self, name: str) -> bool:
-        """See ``Database``. Makes the schema where there is none."""
-        if self.execute("SELECT to_regnamespace(?)::text", (SCHEMA,)) == [(None,)]:
-            self.execute(f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}")
-        return self.execute("SELECT to_regclass(?)::text", (f"{SCHEMA}.{name}",)) != [(None,)]
+        """See ``Database``."""
+        # not to_regclass: that may answer from before another process, for which this one waited, made the table
+        return bool(self.execute("SELECT 1 FROM pg_catalog.pg_tables WHERE schemaname = ? AND tablename = ?", (SCHEMA, name)))
 
     def check(self) -> None:
         """Nothing: PostgreSQL looks after its pages itself (initdb --data-checksums)."""

@@ -9,7 +9,7 @@ from datetime import date, datetime
 from hashlib import sha256
 from typing import Any, NamedTuple
 
-from recon_core.errors import StateError
+from recon_core.errors import NotRecordedError, StateError
 from recon_core.state.actor import Actor
 from recon_core.state.audit import Head, append
 from recon_core.state.database import Database
@@ -126,11 +126,12 @@ def known_runs(database: Database, run_ids: Sequence[str]) -> set[str]:
 
 
 def report_text(database: Database, run_id: str) -> str:
-    """The report of a run, byte for byte as it was printed. Raises StateError where there is none, or it is damaged."""
+    """The report of a run, byte for byte as it was printed. Raises NotRecordedError where there is none, StateError where it is
+    damaged."""
     rows = database.execute("SELECT report FROM runs WHERE run_id = ?", (run_id,))
     if not rows:
         near = [run.run_id for run in runs(database, limit=3)]
-        raise StateError(f"{database.name}: has no run {run_id}; the newest are {', '.join(near) or 'none'}")
+        raise NotRecordedError(f"{database.name}: has no run {run_id}; the newest are {', '.join(near) or 'none'}")
     return _unpacked(database, run_id, rows[0][0])
 
 

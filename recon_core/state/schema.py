@@ -66,6 +66,8 @@ def migrate(database: Database) -> None:
         if version:
             database.back_up(version)
         else:
+            for statement in database.foundation:
+                database.execute(statement)
             database.execute("CREATE TABLE store (version BIGINT NOT NULL, since TEXT NOT NULL)")
         for step in STEPS[version:]:
             for statement in step:

@@ -50,6 +50,7 @@ class SQLite:
     """An open store."""
 
     blob, clustered = "BLOB", " WITHOUT ROWID"
+    foundation = ()
     append_only = tuple(
         f"CREATE TRIGGER audit_refuses_{change.lower()} BEFORE {change} ON audit "
         "BEGIN SELECT RAISE(ABORT, 'audit records are never changed'); END"

@@ -12,7 +12,7 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
-from recon_core.errors import StateError
+from recon_core.errors import NotRecordedError, StateError
 from recon_core.state.actor import Actor
 from recon_core.state.audit import append, canonical, fingerprint
 from recon_core.state.database import Database
@@ -70,9 +70,11 @@ def accept(
     approved_by: str,
 ) -> int:
     """Suppress the break ``of`` (id, type, broker, account, symbol, leg, quantity_difference, impact), in place of an earlier
-    suppression of it. Returns the number of its audit record. Raises StateError where the difference is unknown."""
+    suppression of it. Returns the number of its audit record. Raises NotRecordedError where the difference is unknown."""
     if of["quantity_difference"] is None:
-        raise StateError(f"{of['id']}: its difference is unknown, so that nobody can say what is accepted; nothing was changed")
+        raise NotRecordedError(
+            f"{of['id']}: its difference is unknown, so that nobody can say what is accepted; nothing was changed"
+        )
     content = {
         **{name: of[name] for name in ("id", "type", "broker", "account", "symbol", "leg", "quantity_difference", "impact")},
         "since": since.isoformat(),

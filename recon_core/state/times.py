@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
+from recon_core.errors import StateError
+
 
 def stored(moment: datetime) -> str:
     """An aware time as text."""
@@ -11,10 +13,13 @@ def stored(moment: datetime) -> str:
 
 
 def moment(text: str) -> datetime:
-    """The time that such a text says. Raises ValueError for any other text."""
-    found = datetime.fromisoformat(text)
-    if found.tzinfo is None:
-        raise ValueError(f"{text!r} has no time zone")
+    """The time that such a text says. Raises StateError for any other text."""
+    try:
+        found = datetime.fromisoformat(text)
+    except (ValueError, TypeError):
+        found = None
+    if found is None or found.tzinfo is None:
+        raise StateError(f"the store is damaged: {text!r} is no time; restore a backup")
     return found.astimezone(UTC)
 
 

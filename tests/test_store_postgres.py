@@ -1,0 +1,135 @@
+"""The store in a real PostgreSQL: the same as in SQLite, and what is of the server alone."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from services import PASSWORD, postgres
+from week import AAPL, MSFT, Week, age, feed
+
+from recon_core.errors import StateError
+from recon_core.state import audit
+from recon_core.state.actor import Actor
+from recon_core.state.postgres import SCHEMA, open_postgres
+from recon_core.state.runs import faults
+from recon_core.state.schema import STEPS, VERSION
+from recon_core.state.store import open_store
+
+ANALYST = Actor("recon", "host-1", "ann")
+NOWHERE = Path("/nowhere")
+pytestmark = pytest.mark.xdist_group("postgres")
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[str]:
+    with postgres() as url:
+        yield url
+
+
+@pytest.fixture
+def url(server: str) -> str:
+    with open_postgres(server) as database:
+        database.execute(f"DROP SCHEMA IF EXISTS {SCHEMA} CASCADE")
+    return server.replace("postgresql:", "postgresql+psycopg:")
+
+
+def test_a_break_lives_in_postgresql_as_it_does_in_sqlite(url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RECON_TEST_STORE", url)
+    told = []
+    for name, config in (("sqlite", ""), ("postgres", "store: env:RECON_TEST_STORE")):
+        (tmp_path / name).mkdir()
+        week = Week(tmp_path / name, config=config)
+        first = week.day(16, feed(("AAPL", "90"), MSFT))
+        story = [age(first)]
+        found = first["discrepancies"][0]["id"]
+        for arguments in (("assign", found, "--to", "ann"), ("note", found, "asked"), ("suppress", found, *_accepted())):
+            assert week.command("breaks", *arguments).exit_code == 0
+        story += [week.day(17, feed(("AAPL", "91"), MSFT))["suppressed_count"], week.listed()]
+        story += [age(week.day(18, feed(("AAPL", "80"), MSFT))), week.day(19, None)["verdict"]]
+        story += [week.day(20, feed(AAPL, MSFT))["verdict"], age(week.day(21, feed(MSFT))), week.listed()]
+        shown = json.loads(week.command("breaks", "show", found, "--json").stdout)
+        for entry in shown["notes"] + shown["suppressions"]:
+            entry.pop("at", None), entry.pop("ended_at", None)
+        story.append(shown)
+        verified = week.command("audit", "verify")
+        assert verified.exit_code == 0, verified.output
+        story.append(verified.output.partition(":")[0])
+        told.append(story)
+    assert told[0] == told[1]
+    assert not (tmp_path / "postgres" / ".state" / "recon.sqlite").exists()
+    assert (tmp_path / "postgres" / ".state" / "eod_recon_breaks.json").is_file()
+
+
+def _accepted() -> tuple[str, ...]:
+    return ("--until", "2099-12-31", "--reason", "known", "--by", "risk")
+
+
+def test_any_past_report_is_printed_byte_for_byte(url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RECON_TEST_STORE", url)
+    week = Week(tmp_path, config="store: env:RECON_TEST_STORE")
+    report = week.day(16, feed(("AAPL", "90"), MSFT))
+    printed = week.command("report", report["run_id"], "--json").stdout
+    assert printed == Path(report["outputs"]["report"]).read_text(encoding="utf-8")
+
+
+def test_records_are_never_changed_or_deleted(url: str) -> None:
+    with open_store(url, NOWHERE) as store:
+        head = store.append("note", ANALYST, "first")
+        for change in ("UPDATE audit SET body = 'x'", "DELETE FROM audit", "TRUNCATE audit CASCADE"):
+            with pytest.raises(StateError, match="never changed"):
+                store.database.execute(change)
+        assert store.head() == head
+
+
+def test_a_later_version_is_refused(url: str) -> None:
+    with open_store(url, NOWHERE) as store:
+        store.database.execute("UPDATE store SET version = ?", (VERSION + 1,))
+    with pytest.raises(StateError, match="made by a later recon-core"), open_store(url, NOWHERE):
+        pass
+
+
+def test_a_migration_is_one_transaction(url: str) -> None:
+    with open_postgres(url) as database, database.transaction():
+        database.execute(f"CREATE SCHEMA {SCHEMA}")
+        database.execute("CREATE TABLE store (version BIGINT NOT NULL, since TEXT NOT NULL)")
+        for statement in (*STEPS[0], "CREATE TABLE notes (of_somebody_else TEXT)"):
+            database.execute(statement.format(blob=database.blob, clustered=database.clustered))
+        database.execute("INSERT INTO store VALUES (1, 'then')")
+        audit.append(database, "note", ANALYST, "of version 1")
+    with pytest.raises(StateError, match="notes"), open_store(url, NOWHERE):
+        pass
+    with open_postgres(url) as database:
+        assert database.execute("SELECT version FROM store") == [(1,)]
+        assert not database.has_table("episodes")
+        database.execute("DROP TABLE notes")
+    with open_store(url, NOWHERE) as store:
+        assert store.head().seq == 1
+        assert store.database.execute("SELECT version FROM store") == [(VERSION,)]
+
+
+def test_writers_wait_for_one_another(url: str) -> None:
+    def write(name: str) -> None:
+        for _ in range(10):
+            with open_store(url, NOWHERE) as store:
+                store.append("note", ANALYST, name)
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(write, "abcd"))
+    with open_store(url, NOWHERE) as store:
+        assert store.head().seq == 40
+        assert list(audit.faults(store.database)) == faults(store.database) == []
+
+
+def test_a_store_that_cannot_be_reached_is_damaged_state_without_its_password(
+    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for wrong in (url.replace(PASSWORD, "canary-wrong"), "postgresql+psycopg://recon:canary-absent@127.0.0.1:9/x"):
+        monkeypatch.setenv("RECON_TEST_STORE", wrong)
+        with pytest.raises(StateError, match=r"postgresql://recon:\*\*\*@127.0.0.1") as refused:
+            Week(tmp_path, config="store: env:RECON_TEST_STORE").day(16, feed(AAPL, MSFT))
+        assert "canary" not in str(refused.value)
+    assert not (tmp_path / ".state").exists()
