@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from fnmatch import fnmatchcase
 
 from recon_core.config.policy import Escalation, Policy
@@ -71,7 +72,7 @@ def _by_rule(policy: Policy, entry: Halting) -> Reason:
 
 def _by_escalation(policy: Policy, escalation: Escalation, total: Total) -> Reason:
     unknown = total.tripped.get(escalation.name) is None
-    money = "unknown" if total.total_impact is None else f"{total.total_impact:,.4f}".removesuffix("00")
+    money = "unknown" if total.total_impact is None else _money(total.total_impact)
     words = f"total_impact {money}, missing_count {total.missing_count:,}, break_count {total.break_count:,}"
     where = "" if total.scope == "firm" else f" in {total.name}"
     said = f"{escalation.when} {'cannot be ruled out' if unknown else 'holds'}"
@@ -83,6 +84,11 @@ def _by_escalation(policy: Policy, escalation: Escalation, total: Total) -> Reas
         breaks,
         count,
     )
+
+
+def _money(amount: Decimal) -> str:
+    text = f"{amount:,.4f}"
+    return text[:-2] + text[-2:].rstrip("0")
 
 
 def _by_doubt(policy: Policy, doubt: Doubt) -> Reason | None:

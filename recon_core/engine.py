@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 
 import duckdb
 
-from recon_core.errors import EngineError
+from recon_core.errors import EngineError, ReconError
 from recon_core.sql import quoted
 from recon_core.sql_functions import MACROS
 
@@ -52,6 +53,28 @@ def connect() -> Iterator[duckdb.DuckDBPyConnection]:
             raise EngineError(f"the database engine gave up, nothing was decided: {_first_line(error)}") from None
         finally:
             connection.close()
+
+
+@contextmanager
+def deadline(connection: duckdb.DuckDBPyConnection, seconds: float, late: ReconError) -> Iterator[None]:
+    """Raise ``late`` where the queries inside take longer than ``seconds``."""
+    over = threading.Event()
+
+    def end() -> None:
+        over.set()
+        connection.interrupt()
+
+    timer = threading.Timer(seconds, end)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    except (duckdb.Error, RuntimeError):
+        if over.is_set():
+            raise late from None
+        raise
+    finally:
+        timer.cancel()
 
 
 def shut_off(connection: duckdb.DuckDBPyConnection, files: Sequence[str], folders: Sequence[Path]) -> None:

@@ -99,6 +99,8 @@ def check_select(text: str, columns: Mapping[str, str], params: Mapping[str, Any
         kind = part.get("type")
         if kind == "BASE_TABLE" and part["table_name"] not in named | {"pairs"}:
             raise ExpressionError(f"a rule's select reads `pairs` alone, not {part['table_name']!r}", offset_of(part, text, 0))
+        if kind == "RECURSIVE_CTE_NODE":
+            raise ExpressionError("a recursive query has no place in a rule's select: it may never end")
         if kind == "TABLE_FUNCTION":
             raise ExpressionError("a table function has no place in a rule's select", offset_of(part, text, 0))
         if part.get("class") == "PARAMETER" and part["identifier"] not in params:

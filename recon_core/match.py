@@ -11,7 +11,8 @@ from dataclasses import dataclass
 import duckdb
 
 from recon_core.config.policy import ActiveRule, Policy
-from recon_core.errors import PluginError
+from recon_core.engine import deadline
+from recon_core.errors import PluginError, excerpt
 from recon_core.expressions import (
     KEY_COLUMNS,
     MONEY,
@@ -23,7 +24,11 @@ from recon_core.expressions import (
     identifier,
 )
 from recon_core.pairs import Comparison, derived, joined, keys, raw_columns
+from recon_core.sql import quoted
 from recon_core.tuning import Tuned, tuned
+
+SELECT_SECONDS = 120.0
+"""How long the ``select`` of one rule may take, which is many times what a self-join of ten million pairs does."""
 
 BITS = 30
 """Rules a mask column holds: their fired bits below, their undetermined bits above."""
@@ -142,8 +147,10 @@ def _selected(
             f"CREATE OR REPLACE TEMP VIEW pairs AS SELECT {columns} FROM ({derived(comparison, joined(comparison))})"
         )
     kept, keys_of = f"selected_{place}", ", ".join(KEY_COLUMNS)
+    late = PluginError(f"rule {rule.type}: its select ran longer than {SELECT_SECONDS:g} seconds")
     try:
-        connection.execute(f"CREATE OR REPLACE TEMP TABLE {kept} AS {compile_select(rule.select, tuning.literals)}")
+        with deadline(connection, SELECT_SECONDS, late):
+            connection.execute(f"CREATE OR REPLACE TEMP TABLE {kept} AS {compile_select(rule.select, tuning.literals)}")
         counts = f"SELECT count(*), count(DISTINCT ({keys_of})) FROM {kept}"
         count, distinct = connection.execute(counts).fetchone() or (0, 0)
         named = f"SELECT count(*) FROM (SELECT DISTINCT {keys_of} FROM {kept}) s SEMI JOIN pairs p USING ({keys_of})"
@@ -205,6 +212,9 @@ def _breaks(place: int, rule: ActiveRule, tuning: Tuned, pairs: str, *, undeterm
         detail = tuning.detail
     if columns_of(rule.impact) & {"unit_value", "price"} and not undetermined:
         detail = f"{detail} || {_VALUED}"
+    if rule.when and not undetermined and not cannot_fail(rule.when, PAIR_COLUMNS, rule.params):
+        failed = quoted(f"cannot be judged, for this has no value here: {excerpt(rule.when)}")
+        detail = f"CASE WHEN TRY({compile_expression(rule.when, tuning.literals)}) IS NULL THEN {failed} ELSE {detail} END"
     kind = "'" + rule.type + "'"
     return f"""
         SELECT {columns}, type, {place} AS rule, related, severity, impact, {tuning.halts} AS halts,

@@ -20,6 +20,12 @@ WORST_FIRST = """
 """
 """The one order of breaks everywhere: what halts, then what nobody can price, then by money."""
 
+_IDENTITY = """'B' || sha256(CASE
+    WHEN contains(concat(broker, account, symbol), chr(31))
+    THEN concat_ws(chr(31), type, length(broker), length(account), broker, account, symbol, leg)
+    ELSE concat_ws(chr(31), type, broker, account, symbol, leg) END)[1:16]"""
+"""A break's id, from its type and position alone; where a name holds the separator, lengths say where each name ends."""
+
 
 def silence(
     connection: duckdb.DuckDBPyConnection, policy: Policy, today: date, accepted: Sequence[Accepted] = ()
@@ -39,10 +45,9 @@ def silence(
         cases += f" WHEN {condition(entry.match)}{kind}{bound} THEN {place}"
     suppressed = f"CASE{cases} END" if cases else "CAST(NULL AS INTEGER)"
     ranks = " ".join(f"WHEN '{name}' THEN {rank}" for rank, name in enumerate(SEVERITIES))
-    identity = "'B' || sha256(concat_ws(chr(31), type, broker, account, symbol, leg))[1:16]"
     connection.execute(
         f"""CREATE OR REPLACE TEMP TABLE marked AS
-            SELECT *, {identity} AS id, {suppressed}::INTEGER AS suppressed_by, CASE severity {ranks} END AS severity_rank
+            SELECT *, {_IDENTITY} AS id, {suppressed}::INTEGER AS suppressed_by, CASE severity {ranks} END AS severity_rank
             FROM found"""
     )
     ended = accept(connection, accepted, len(policy.suppress))

@@ -37,7 +37,7 @@ def _totals_of(connection: duckdb.DuckDBPyConnection, policy: Policy, scope: Sco
     summed = f"""
         SELECT {keys + ", " if keys else ""}count(*) FILTER (WHERE live) AS break_count,
             count(*) FILTER (WHERE live AND halts) AS halting_count,
-            count(DISTINCT CASE WHEN missing THEN concat_ws(chr(31), broker, account, symbol, leg) END) AS missing_count,
+            count(DISTINCT CASE WHEN missing THEN (broker, account, symbol, leg) END) AS missing_count,
             coalesce(sum(impact) FILTER (WHERE live AND counts), 0)::DECIMAL(38,4) AS known_impact,
             count(*) FILTER (WHERE live AND counts AND impact IS NULL) AS unknown_count{", " + kinds if kinds else ""}{behind}
         FROM breaks {group}"""

@@ -96,6 +96,18 @@ def test_no_line_is_wider_than_the_terminal_and_no_number_is_cut(width: int) -> 
     assert {"0.412345678901234567", "124,630.00", "40,167.4624", "168,381.7924"} <= set(NUMBER.findall(text))
 
 
+@pytest.mark.parametrize("width", [40, 60, 120])
+def test_the_files_are_named_by_paths_that_can_be_copied(width: int) -> None:
+    folder = "/srv/recon/state/runs/20261120T210002Z-0a1b2c3d"
+    names = {"report": "report.json", "html": "report.html", "breaks": "breaks.parquet"}
+    report = samples.halting() | {"outputs": {what: f"{folder}/{name}" for what, name in names.items()}}
+    text = text_of(report, width)
+    assert f"Files\n  in {folder}:\n  report.json, report.html," in text
+    assert text.count(folder) == 1
+    report = samples.halting() | {"outputs": {"report": f"{folder}/report.json", "html": "page.html", "breaks": None}}
+    assert f"Files\n  {folder}/report.json\n  page.html\n" in text_of(report, width)
+
+
 @pytest.mark.parametrize("width", [60, 80, 120])
 def test_every_break_shows_its_place_and_quantities_at_any_width(width: int) -> None:
     report = samples.report(samples.discrepancy(broker="alpaca-paper", account="PAPER-1", symbol="SPY 261218C00600000"))

@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 from deployment import Deployment, assert_nothing_ugly, book_row, feed_row, types
 
+from recon_core import PluginError, PositionReconciler, match
 from recon_core.class_checks import rule_problems
 from recon_core.columns import PAIR_COLUMNS
-from recon_core.expressions import check_expression
+from recon_core.expressions import check_expression, check_select
 from recon_core.rules import Rule
 from recon_core.syntax import ExpressionError
 
@@ -119,3 +120,23 @@ def test_a_predicate_that_gives_out_on_a_position_is_a_break_there(deployment: D
     report = deployment.report()
     assert types(report) == ["ODD", "ODD"]
     assert report["verdict"] == "breaks"
+    assert {entry["detail"] for entry in report["discrepancies"]} == {f"cannot be judged, for this has no value here: {when}"}
+
+
+def test_a_select_that_does_not_end_is_ended_and_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = Deployment(tmp_path)
+    made.book([book_row(f"S{number}", "1") for number in range(3000)])
+    made.feed([feed_row(f"S{number}", "1") for number in range(3000)])
+    thrice = "FROM pairs a, pairs b, pairs c WHERE a.symbol < b.symbol || c.symbol GROUP BY ALL"
+    drop_in(made, f'select = "SELECT a.broker, a.account, a.symbol, a.leg {thrice}"; detail = "x"')
+    monkeypatch.setattr(match, "SELECT_SECONDS", 0.5)
+    with pytest.raises(PluginError, match=r"rule ODD: its select ran longer than 0\.5 seconds"):
+        PositionReconciler(tmp_path / "recon.yaml").reconcile()
+
+
+def test_a_recursive_select_is_refused() -> None:
+    with pytest.raises(ExpressionError, match="a recursive query has no place"):
+        check_select(
+            "WITH RECURSIVE r AS (SELECT 1 AS n UNION ALL SELECT n + 1 FROM r) SELECT broker, account, symbol, leg FROM pairs, r",
+            PAIR_COLUMNS,
+        )

@@ -5,7 +5,7 @@ Its own characters are ASCII, so that it survives a log, a mail and a console of
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Iterator, Mapping, Sequence, Set
 from typing import Any
 
 from recon_core.report import layout, wording
@@ -218,12 +218,15 @@ def _remarks(report: Report, width: int, paint: _Painter) -> Iterator[str]:
         yield from layout.indented(told, width, indent=0, hang=2)
 
 
-def _files(report: Report, width: int, paint: _Painter) -> Iterable[str]:
-    named = [(what, path) for what, path in report["outputs"].items() if path]
-    if not named:
-        return []
-    longest = max(len(what) for what, _ in named)
-    lines = [
-        line for what, path in named for line in layout.indented(f"{what:<{longest}} {visible(path)}", width, hang=longest + 1)
-    ]
-    return [paint("Files", bold=True), *lines]
+def _files(report: Report, width: int, paint: _Painter) -> Iterator[str]:
+    """A path stays whole on its line, however narrow the terminal is: it is there to be copied."""
+    paths = [visible(path) for path in report["outputs"].values() if path]
+    if not paths:
+        return
+    yield paint("Files", bold=True)
+    folders = {path.rpartition("/")[0] for path in paths}
+    if len(folders) > 1 or len(paths) == 1 or folders == {""}:
+        yield from (f"  {path}" for path in paths)
+        return
+    yield f"  in {folders.pop()}:"
+    yield from layout.indented(", ".join(path.rpartition("/")[2] for path in paths), width)
