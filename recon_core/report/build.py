@@ -51,18 +51,7 @@ def build(verdict: Verdict, *, run: Mapping[str, Any], finished_at: datetime) ->
             "at_broker": verdict.scan.at_broker,
             "unproven": verdict.scan.unproven,
         },
-        "rules": [
-            {
-                "type": rule.type,
-                "title": rule.title,
-                "severity": rule.severity,
-                "halt": rule.halt.text,
-                "count": firm.counts[rule.type],
-                "undetermined": verdict.scan.undetermined[rule.type],
-                "impact": _money(verdict.rule_impacts.get(rule.type, Decimal(0))),
-            }
-            for rule in policy.rules.values()
-        ],
+        "rules": _rules(verdict),
         "breaks_by_account": [asdict(entry) | {"impact": _money(entry.impact)} for entry in verdict.tallies],
         "not_listed": list(policy.not_listed),
         "discrepancies": discrepancies,
@@ -74,13 +63,7 @@ def build(verdict: Verdict, *, run: Mapping[str, Any], finished_at: datetime) ->
             *verdict.warnings,
             *(f"{reason.policy}: {reason.detail}" for reason in verdict.decision.warnings),
         ],
-        "book": {
-            "source": verdict.book_source,
-            "rows": verdict.survey.rows,
-            "as_of": verdict.survey.latest and iso(verdict.survey.latest),
-            "sha256": verdict.book_sha256,
-            "notes": list(verdict.book_notes),
-        },
+        "book": _book(verdict),
         "feeds": [_feed(feed) for feed in verdict.feeds],
         "policy": {"path": policy.path, "sha256": policy.sha256},
         "config": {"path": verdict.config_path, "sha256": verdict.config_sha256},
@@ -93,6 +76,31 @@ def build(verdict: Verdict, *, run: Mapping[str, Any], finished_at: datetime) ->
 def iso(stamp: datetime) -> str:
     """A time in UTC, to the second unless it has a fraction."""
     return stamp.astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
+def _rules(verdict: Verdict) -> list[dict[str, Any]]:
+    return [
+        {
+            "type": rule.type,
+            "title": rule.title,
+            "severity": rule.severity,
+            "halt": rule.halt.text,
+            "count": verdict.firm.counts[rule.type],
+            "undetermined": verdict.scan.undetermined[rule.type],
+            "impact": _money(verdict.rule_impacts.get(rule.type, Decimal(0))),
+        }
+        for rule in verdict.policy.rules.values()
+    ]
+
+
+def _book(verdict: Verdict) -> dict[str, Any]:
+    return {
+        "source": verdict.book_source,
+        "rows": verdict.survey.rows,
+        "as_of": verdict.survey.latest and iso(verdict.survey.latest),
+        "sha256": verdict.book_sha256,
+        "notes": list(verdict.book_notes),
+    }
 
 
 def _decision(decision: Decision) -> dict[str, Any]:
