@@ -1,69 +1,27 @@
-"""One run: the only place that orders the steps. Feeds, pairs, breaks, decision, record; data flows one way."""
+"""One run, from what it is asked to what it leaves behind: reconcile, report, record. Nothing else orders these steps."""
 
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import duckdb
-
-from recon_core.acceptance import in_force
-from recon_core.book import Book, open_book
-from recon_core.book.survey import Survey, survey
-from recon_core.collect import collect
-from recon_core.config.credentials import secret_value
-from recon_core.config.load import Configuration, load_configuration
-from recon_core.decide import Doubt, decide
-from recon_core.elapsed import Intervals
-from recon_core.engine import connect, shut_off
-from recon_core.errors import BookError, ConfigError, EngineError, NoVerdictError
-from recon_core.feed_times import run_time
-from recon_core.feeds import ProvenFeed, prove, unique, with_coverage_note
-from recon_core.host import Host, load_host
-from recon_core.listing import worst
-from recon_core.match import Scan, find, scan
-from recon_core.pairs import Comparison
+from recon_core.config.load import load_configuration
+from recon_core.engine import connect
+from recon_core.errors import NoVerdictError
+from recon_core.host import load_host
+from recon_core.reconcile import Clock, Progress, Request, reconcile, silent
 from recon_core.record import Known, keep, recall
 from recon_core.report.build import build
-from recon_core.schedule import recently_closed
-from recon_core.sides import compare, uneven_lots
-from recon_core.silence import expired, silence
-from recon_core.syntax import ExpressionError
-from recon_core.tables.mounting import duplicate_rows
-from recon_core.totals import halting, rule_impacts, silenced, tallies, totals
-from recon_core.verdict import Verdict
-
-LISTED = 10_000
-"""How many breaks the report lists, worst first; breaks.parquet holds all."""
-
-Clock = Callable[[], datetime]
-Progress = Callable[[str], None]
 
 
 def _now() -> datetime:
     return datetime.now(UTC)
 
 
-def _silent(_: str) -> None:
-    """No progress is shown."""
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """What a run is asked: which deployment, of what time, which brokers (empty: all)."""
-
-    config: Path = Path("recon.yaml")
-    policy: Path | None = None
-    as_of: datetime | None = None
-    brokers: tuple[str, ...] = ()
-
-
-def run(request: Request, *, output: Path | None = None, clock: Clock = _now, progress: Progress = _silent) -> dict[str, Any]:
+def run(request: Request, *, output: Path | None = None, clock: Clock = _now, progress: Progress = silent) -> dict[str, Any]:
     """Reconcile, decide, and record: the report as ``--json`` prints it.
 
     Files go to ``output``, by default a folder of the run in the state directory. Raises ReconError where there is no
@@ -86,98 +44,6 @@ def run(request: Request, *, output: Path | None = None, clock: Clock = _now, pr
         keep(connection, configuration.settings, verdict, report, known, asked=asked, now=clock(), folder=folder)
     configuration.host.notify("recon_run_finished", report=report)
     return report
-
-
-def reconcile(
-    connection: duckdb.DuckDBPyConnection,
-    configuration: Configuration[Host],
-    request: Request,
-    *,
-    clock: Clock,
-    progress: Progress = _silent,
-    known: Known,
-    output: Path | None,
-) -> Verdict:
-    """Compare the book with the brokers and decide; writes nothing. ``known`` is what earlier runs left."""
-    settings, policy = configuration.settings, configuration.policy
-    chosen = _chosen(configuration, request.brokers)
-
-    progress("reading the book")
-    book = open_book(connection, settings.book, settings.folder, broker_names=list(settings.brokers), as_of=request.as_of)
-    answers = collect(
-        [settings.brokers[alias] for alias in chosen],
-        configuration.host.brokers,
-        request.as_of,
-        folder=settings.folder,
-        clock=clock,
-        secret=lambda reference: secret_value(reference, settings.folder),
-        progress=progress,
-    )
-    files = [name for answer in answers if answer.feed.relation for name in answer.feed.relation.files]
-    shut_off(connection, [*book.files, *files], [output] if output else [])
-    now = clock()
-    held = survey(connection, book.mounted, list(settings.brokers), book.source, now)
-
-    progress("proving the feeds")
-    as_of = run_time(request.as_of, answers, held.latest, now)
-    idle = recently_closed(settings.schedule, as_of, now)
-    feeds = [
-        prove(
-            connection,
-            answer,
-            name=f"feed_{number}",
-            book=held.accounts.get(answer.settings.alias, ()),
-            as_of=as_of,
-            asked=request.as_of is not None,
-            now=now,
-            delivered=known.delivered.get(answer.settings.alias, {}),
-            closed=idle,
-        )
-        for number, answer in enumerate(answers)
-    ]
-
-    feeds = [with_coverage_note(connection, feed, book.mounted) for feed in feeds]
-
-    progress("matching")
-    with _rules_named(configuration):
-        feeds, scanned, comparison = _match(connection, configuration, book, held, feeds, as_of, now, idle)
-    accepted, over = in_force(known.accepted, as_of.date())
-    outgrown = silence(connection, policy, as_of.date(), accepted)
-    ended = (*over, *outgrown)
-    sums = totals(connection, policy)
-    doubts = [Doubt(feed.alias, str(feed.status), feed.reason, _in_doubt(feed)) for feed in feeds if not feed.proven]
-    decision = decide(policy, halting(connection, policy.scope), sums, doubts)
-    quiet = silenced(connection)
-    return Verdict(
-        as_of=as_of,
-        policy=policy,
-        config_path=settings.path,
-        config_sha256=settings.sha256,
-        book_source=book.source,
-        book_sha256=book.sha256,
-        book_notes=(*book.notes, *held.notes),
-        survey=held,
-        feeds=tuple(feeds),
-        scan=scanned,
-        totals=tuple(sums),
-        decision=decision,
-        worst=tuple(worst(connection, LISTED)),
-        listed=sums[0].break_count + quiet.suppressed,
-        suppressed_count=quiet.suppressed,
-        superseded_count=quiet.superseded,
-        suppressed_impact=quiet.suppressed_impact,
-        rule_impacts=rule_impacts(connection, policy),
-        tallies=tallies(connection),
-        warnings=(
-            *known.warnings,
-            *expired(policy, as_of.date()),
-            *(f"suppression of {entry} ended: {why}" for entry, why in ended),
-        ),
-        plugins=tuple((plugin.name, plugin.version, plugin.sha256) for plugin in configuration.host.plugins),
-        comparison=comparison,
-        accepted=accepted,
-        ended=ended,
-    )
 
 
 class PositionReconciler:
@@ -210,75 +76,3 @@ class PositionReconciler:
         if unproven:
             raise NoVerdictError("no verdict: " + "; ".join(unproven))
         return build(verdict, run={"run_id": "look", "started_at": started_at}, finished_at=_now())
-
-
-@contextmanager
-def _rules_named(configuration: Configuration[Host]) -> Iterator[None]:
-    """Where the SQL of a rule fails, say of which one and why. Checking it costs a parse, which a run that goes well is spared."""
-    try:
-        yield
-    except (duckdb.ProgrammingError, ExpressionError, RecursionError):
-        for rule in configuration.policy.rules.values():
-            if not rule.declared:
-                configuration.host.check_rule(configuration.host.rules[rule.type])
-        raise
-
-
-def _match(
-    connection: duckdb.DuckDBPyConnection,
-    configuration: Configuration[Host],
-    book: Book,
-    held: Survey,
-    feeds: list[ProvenFeed],
-    as_of: datetime,
-    now: datetime,
-    idle: Intervals,
-) -> tuple[list[ProvenFeed], Scan, Comparison]:
-    """Breaks of the feeds that can be used, as the table ``found``. A feed in which a key repeats is FAILED on the way.
-
-    Raises BookError where the book itself repeats a key.
-    """
-    settings, policy = configuration.settings, configuration.policy
-    lots = settings.book.lots
-    netted = any(feed.answer.settings.legs == "net" for feed in feeds)
-    if (lots or netted) and (uneven := uneven_lots(connection, book.mounted, book=True)):
-        raise BookError("\n".join(f"book {book.source}: {position}" for position in uneven))
-    feeds = [_addable(connection, feed) for feed in feeds]
-    while True:
-        comparison = compare(book.mounted, feeds, policy, book_lots=lots, fx=settings.fx, as_of=as_of, now=now, closed=idle)
-        summed = lots or netted or any(feed.feed.lots for feed in feeds)
-        rows = None if summed else (held.positions_at(comparison.brokers), sum(feed.positions for feed in feeds))
-        scanned = scan(connection, comparison, policy, rows)
-        if not (scanned.duplicates or summed):
-            break
-        repeated = [] if lots else duplicate_rows(connection, book.mounted, book=True)
-        if repeated:
-            raise BookError("\n".join(f"book {book.source}: {row}" for row in repeated))
-        checked = [unique(connection, feed) for feed in feeds]
-        if checked == feeds:
-            if scanned.duplicates:
-                raise EngineError("the join gives more rows than its sides account for; nothing was decided")
-            break
-        feeds = checked
-    find(connection, comparison, policy)
-    return feeds, scanned, comparison
-
-
-def _addable(connection: duckdb.DuckDBPyConnection, feed: ProvenFeed) -> ProvenFeed:
-    """The feed, FAILED where rows are to be added up that do not add up."""
-    if feed.mounted is None or not (feed.feed.lots or feed.answer.settings.legs == "net"):
-        return feed
-    uneven = uneven_lots(connection, feed.mounted, book=False)
-    return feed.failed("; ".join(uneven)) if uneven else feed
-
-
-def _in_doubt(feed: ProvenFeed) -> tuple[str, ...]:
-    return () if feed.everywhere else feed.unproven_accounts
-
-
-def _chosen(configuration: Configuration[Host], asked: Sequence[str]) -> list[str]:
-    known = list(configuration.settings.brokers)
-    unknown = [alias for alias in asked if alias not in known]
-    if unknown:
-        raise ConfigError(f"--broker {', '.join(unknown)}: not in {configuration.settings.path}, which has {', '.join(known)}")
-    return [alias for alias in known if not asked or alias in asked]

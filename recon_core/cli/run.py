@@ -63,8 +63,8 @@ def run(
     Exit codes: 0 clean, 10 breaks and trading goes on, 4 trading halted, 3 no verdict, 2 configuration or plugin error,
     5 state damaged.
     """
+    from recon_core.reconcile import Request
     from recon_core.report import to_json, to_text
-    from recon_core.run import Request
     from recon_core.run import run as run_once
 
     with _stdout_spared(), _progress(sys.stderr is not None and sys.stderr.isatty() and not as_json) as progress:

@@ -97,7 +97,7 @@ def _require_sound(check: Callable[[type[Rule]], list[str]], rules: Mapping[str,
 
 
 def _outcome(connection: duckdb.DuckDBPyConnection, case: RuleCase, policy: Policy) -> _Outcome:
-    """What a run finds at ``case.as_of``; the same steps as recon_core.run takes."""
+    """What a run finds at ``case.as_of``; the same steps as recon_core.reconcile takes."""
     brokers = sorted({str(row["broker"]) for row in (*case.book, *case.broker)}) or ["prime"]
     relation = _relation(connection, "case book", case.book, "broker", "symbol", "quantity")
     book = mount(connection, "book_rows", relation, book=True, keyed=True)

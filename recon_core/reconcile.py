@@ -1,0 +1,235 @@
+"""From two sides to a verdict: feeds, pairs, breaks, decision. Data flows one way, and nothing is written."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+import duckdb
+
+from recon_core.acceptance import in_force
+from recon_core.book import Book, open_book
+from recon_core.book.survey import Survey, survey
+from recon_core.collect import BrokerAnswer, collect
+from recon_core.config.credentials import secret_value
+from recon_core.config.load import Configuration
+from recon_core.decide import Doubt, decide
+from recon_core.elapsed import Intervals
+from recon_core.engine import shut_off
+from recon_core.errors import BookError, ConfigError, EngineError
+from recon_core.feed_times import run_time
+from recon_core.feeds import ProvenFeed, prove, unique, with_coverage_note
+from recon_core.host import Host
+from recon_core.listing import worst
+from recon_core.match import Scan, find, scan
+from recon_core.pairs import Comparison
+from recon_core.record import Known
+from recon_core.schedule import recently_closed
+from recon_core.sides import compare, uneven_lots
+from recon_core.silence import expired, silence
+from recon_core.syntax import ExpressionError
+from recon_core.tables.mounting import duplicate_rows
+from recon_core.totals import halting, rule_impacts, silenced, tallies, totals
+from recon_core.verdict import Verdict
+
+LISTED = 10_000
+"""How many breaks the report lists, worst first; breaks.parquet holds all."""
+
+Clock = Callable[[], datetime]
+Progress = Callable[[str], None]
+
+
+def silent(_: str) -> None:
+    """No progress is shown."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What a run is asked: which deployment, of what time, which brokers (empty: all)."""
+
+    config: Path = Path("recon.yaml")
+    policy: Path | None = None
+    as_of: datetime | None = None
+    brokers: tuple[str, ...] = ()
+
+
+def reconcile(
+    connection: duckdb.DuckDBPyConnection,
+    configuration: Configuration[Host],
+    request: Request,
+    *,
+    clock: Clock,
+    progress: Progress = silent,
+    known: Known,
+    output: Path | None,
+) -> Verdict:
+    """Compare the book with the brokers and decide; writes nothing. ``known`` is what earlier runs left."""
+    settings, policy = configuration.settings, configuration.policy
+    chosen = _chosen(configuration, request.brokers)
+
+    progress("reading the book")
+    book = open_book(connection, settings.book, settings.folder, broker_names=list(settings.brokers), as_of=request.as_of)
+    answers = collect(
+        [settings.brokers[alias] for alias in chosen],
+        configuration.host.brokers,
+        request.as_of,
+        folder=settings.folder,
+        clock=clock,
+        secret=lambda reference: secret_value(reference, settings.folder),
+        progress=progress,
+    )
+    files = [name for answer in answers if answer.feed.relation for name in answer.feed.relation.files]
+    shut_off(connection, [*book.files, *files], [output] if output else [])
+    now = clock()
+    held = survey(connection, book.mounted, list(settings.brokers), book.source, now)
+
+    progress("proving the feeds")
+    as_of = run_time(request.as_of, answers, held.latest, now)
+    idle = recently_closed(settings.schedule, as_of, now)
+    feeds = [
+        with_coverage_note(connection, feed, book.mounted)
+        for feed in _proven(connection, answers, held, known, request=request, as_of=as_of, now=now, idle=idle)
+    ]
+
+    progress("matching")
+    with _rules_named(configuration):
+        feeds, scanned, comparison = _match(connection, configuration, book, held, feeds, as_of, now, idle)
+    accepted, over = in_force(known.accepted, as_of.date())
+    outgrown = silence(connection, policy, as_of.date(), accepted)
+    ended = (*over, *outgrown)
+    sums = totals(connection, policy)
+    doubts = [Doubt(feed.alias, str(feed.status), feed.reason, _in_doubt(feed)) for feed in feeds if not feed.proven]
+    decision = decide(policy, halting(connection, policy.scope), sums, doubts)
+    quiet = silenced(connection)
+    return Verdict(
+        as_of=as_of,
+        policy=policy,
+        config_path=settings.path,
+        config_sha256=settings.sha256,
+        book_source=book.source,
+        book_sha256=book.sha256,
+        book_notes=(*book.notes, *held.notes),
+        survey=held,
+        feeds=tuple(feeds),
+        scan=scanned,
+        totals=tuple(sums),
+        decision=decision,
+        worst=tuple(worst(connection, LISTED)),
+        listed=sums[0].break_count + quiet.suppressed,
+        suppressed_count=quiet.suppressed,
+        superseded_count=quiet.superseded,
+        suppressed_impact=quiet.suppressed_impact,
+        rule_impacts=rule_impacts(connection, policy),
+        tallies=tallies(connection),
+        warnings=(
+            *known.warnings,
+            *expired(policy, as_of.date()),
+            *(f"suppression of {entry} ended: {why}" for entry, why in ended),
+        ),
+        plugins=tuple((plugin.name, plugin.version, plugin.sha256) for plugin in configuration.host.plugins),
+        comparison=comparison,
+        accepted=accepted,
+        ended=ended,
+    )
+
+
+def _proven(
+    connection: duckdb.DuckDBPyConnection,
+    answers: Sequence[BrokerAnswer],
+    held: Survey,
+    known: Known,
+    *,
+    request: Request,
+    as_of: datetime,
+    now: datetime,
+    idle: Intervals,
+) -> Iterator[ProvenFeed]:
+    """Each answer mounted and judged against what the book holds there."""
+    for number, answer in enumerate(answers):
+        alias = answer.settings.alias
+        yield prove(
+            connection,
+            answer,
+            name=f"feed_{number}",
+            book=held.accounts.get(alias, ()),
+            as_of=as_of,
+            asked=request.as_of is not None,
+            now=now,
+            delivered=known.delivered.get(alias, {}),
+            closed=idle,
+        )
+
+
+@contextmanager
+def _rules_named(configuration: Configuration[Host]) -> Iterator[None]:
+    """Where the SQL of a rule fails, say of which one and why. Checking it costs a parse, which a run that goes well is spared."""
+    try:
+        yield
+    except (duckdb.ProgrammingError, ExpressionError, RecursionError):
+        for rule in configuration.policy.rules.values():
+            if not rule.declared:
+                configuration.host.check_rule(configuration.host.rules[rule.type])
+        raise
+
+
+def _match(
+    connection: duckdb.DuckDBPyConnection,
+    configuration: Configuration[Host],
+    book: Book,
+    held: Survey,
+    feeds: list[ProvenFeed],
+    as_of: datetime,
+    now: datetime,
+    idle: Intervals,
+) -> tuple[list[ProvenFeed], Scan, Comparison]:
+    """Breaks of the feeds that can be used, as the table ``found``. A feed in which a key repeats is FAILED on the way.
+
+    Raises BookError where the book itself repeats a key.
+    """
+    settings, policy = configuration.settings, configuration.policy
+    lots = settings.book.lots
+    netted = any(feed.answer.settings.legs == "net" for feed in feeds)
+    if (lots or netted) and (uneven := uneven_lots(connection, book.mounted, book=True)):
+        raise BookError("\n".join(f"book {book.source}: {position}" for position in uneven))
+    feeds = [_addable(connection, feed) for feed in feeds]
+    while True:
+        comparison = compare(book.mounted, feeds, policy, book_lots=lots, fx=settings.fx, as_of=as_of, now=now, closed=idle)
+        summed = lots or netted or any(feed.feed.lots for feed in feeds)
+        rows = None if summed else (held.positions_at(comparison.brokers), sum(feed.positions for feed in feeds))
+        scanned = scan(connection, comparison, policy, rows)
+        if not (scanned.duplicates or summed):
+            break
+        repeated = [] if lots else duplicate_rows(connection, book.mounted, book=True)
+        if repeated:
+            raise BookError("\n".join(f"book {book.source}: {row}" for row in repeated))
+        checked = [unique(connection, feed) for feed in feeds]
+        if checked == feeds:
+            if scanned.duplicates:
+                raise EngineError("the join gives more rows than its sides account for; nothing was decided")
+            break
+        feeds = checked
+    find(connection, comparison, policy)
+    return feeds, scanned, comparison
+
+
+def _addable(connection: duckdb.DuckDBPyConnection, feed: ProvenFeed) -> ProvenFeed:
+    """The feed, FAILED where rows are to be added up that do not add up."""
+    if feed.mounted is None or not (feed.feed.lots or feed.answer.settings.legs == "net"):
+        return feed
+    uneven = uneven_lots(connection, feed.mounted, book=False)
+    return feed.failed("; ".join(uneven)) if uneven else feed
+
+
+def _in_doubt(feed: ProvenFeed) -> tuple[str, ...]:
+    return () if feed.everywhere else feed.unproven_accounts
+
+
+def _chosen(configuration: Configuration[Host], asked: Sequence[str]) -> list[str]:
+    known = list(configuration.settings.brokers)
+    unknown = [alias for alias in asked if alias not in known]
+    if unknown:
+        raise ConfigError(f"--broker {', '.join(unknown)}: not in {configuration.settings.path}, which has {', '.join(known)}")
+    return [alias for alias in known if not asked or alias in asked]
