@@ -19,6 +19,7 @@ from recon_core.feed_times import AHEAD
 from recon_core.halting import record_scopes
 from recon_core.listing import parquet_query
 from recon_core.report import to_html, to_json
+from recon_core.schedule import Schedule, sessions_between
 from recon_core.sql import quoted
 from recon_core.state import lifecycle, suppressions
 from recon_core.state.actor import current_actor
@@ -84,7 +85,7 @@ def keep(
     with open_store(store_url(settings.store, settings.folder), settings.state_dir) as store:
         with store.transaction():
             ages = _follow(connection, store, verdict, report["run_id"], asked=asked, now=now)
-            _tell_ages(report, ages, verdict.as_of)
+            _tell_ages(report, ages, verdict.as_of, settings.schedule)
             actor = current_actor()
             scopes = record_scopes(verdict, settings, asked=asked)
             head, text = add_run(
@@ -92,7 +93,7 @@ def keep(
             )
         report["audit"] = {"seq": head.seq, "head": head.head}
         try:
-            _load_ages(connection, ages, verdict.as_of)
+            _load_ages(connection, ages, verdict.as_of, settings.schedule)
             query = parquet_query(verdict.policy, [accepted.reason for accepted in verdict.accepted])
             write_together(
                 folder,
@@ -158,21 +159,18 @@ def _seen(connection: duckdb.DuckDBPyConnection, verdict: Verdict) -> list[Seen]
     return [Seen._make((*row[:at], None if row[at] is None else reasons[row[at]], *row[at + 1 :])) for row in rows]
 
 
-def _tell_ages(report: dict[str, Any], ages: Mapping[Position, Episode], as_of: datetime) -> None:
+def _tell_ages(report: dict[str, Any], ages: Mapping[Position, Episode], as_of: datetime, schedule: Schedule | None) -> None:
     for found in report["discrepancies"]:
         age = ages.get((found["broker"], found["account"], found["symbol"], found["leg"]))
         if age is not None:
             found["episode"] = age.number
             found["first_seen"] = age.first_seen.isoformat().replace("+00:00", "Z")
-            found["open_days"] = open_days(age.first_seen, as_of)
+            found["open_days"] = sessions_between(schedule, age.first_seen, as_of)
 
 
-def open_days(first_seen: datetime, as_of: datetime) -> int:
-    """How old a break is, in days of the calendar (UTC)."""
-    return max((as_of.astimezone(UTC).date() - first_seen.astimezone(UTC).date()).days, 0)
-
-
-def _load_ages(connection: duckdb.DuckDBPyConnection, ages: Mapping[Position, Episode], as_of: datetime) -> None:
+def _load_ages(
+    connection: duckdb.DuckDBPyConnection, ages: Mapping[Position, Episode], as_of: datetime, schedule: Schedule | None
+) -> None:
     """The table ``aged``, which ``parquet_query`` joins: few days, and by position the number of its day."""
     days = sorted({age.first_seen for age in ages.values()})
     number = {day: place for place, day in enumerate(days)}
@@ -180,7 +178,7 @@ def _load_ages(connection: duckdb.DuckDBPyConnection, ages: Mapping[Position, Ep
     connection.execute(
         "CREATE OR REPLACE TEMP TABLE aged_days AS SELECT unnest($1::INTEGER[]) AS day, unnest($2::TIMESTAMP[]) AS first_seen, "
         "unnest($3::BIGINT[]) AS open_days",
-        [list(number.values()), times, [open_days(day, as_of) for day in days]],
+        [list(number.values()), times, [sessions_between(schedule, day, as_of) for day in days]],
     )
     columns = [*map(list, zip(*ages, strict=True))] or [[]] * len(KEY_COLUMNS)
     columns += [[age.number for age in ages.values()], [number[age.first_seen] for age in ages.values()]]

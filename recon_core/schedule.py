@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from recon_core import calendars
@@ -95,6 +96,7 @@ def session_days(schedule: Schedule, first: date, last: date) -> list[date]:
     return [day for day in _days(first, last) if _session(schedule, day)]
 
 
+@lru_cache(maxsize=4096)  # thousands of breaks, and few days on which they were first seen
 def sessions_between(schedule: Schedule | None, earlier: datetime, later: datetime) -> int:
     """How many sessions lie after the day of ``earlier``, up to the day of ``later``; days (UTC) where there is no schedule.
 

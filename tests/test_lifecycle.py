@@ -31,6 +31,17 @@ def test_a_break_opens_ages_is_resolved_and_comes_back_in_a_second_episode(week:
     assert week.listed() == [("AAPL", "reopened", 2)]
 
 
+@pytest.mark.case("G01")
+def test_over_a_weekend_a_break_ages_by_the_sessions_of_the_schedule(week: Week) -> None:
+    week.more = "schedule: {due: '16:30', timezone: America/New_York}\n"
+    assert age(week.day(13, feed(("AAPL", "90"), MSFT)))[2] == 0
+    report = week.day(16, feed(("AAPL", "90"), MSFT))
+    assert age(report) == (1, "2026-11-13", 1)
+    assert json.loads(week.command("breaks", "list", "--json").stdout)[0]["open_days"] == 1
+    ages = duckdb.sql(f"SELECT open_days FROM '{report['outputs']['breaks']}' WHERE symbol = 'AAPL'").fetchall()
+    assert ages == [(1,)]
+
+
 @pytest.mark.case("H02")
 def test_a_day_without_the_feed_closes_nothing(week: Week) -> None:
     week.day(16, feed(("AAPL", "90"), MSFT))

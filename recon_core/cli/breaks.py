@@ -12,6 +12,7 @@ import click
 
 from recon_core.cli.plugins import json_option, print_table
 from recon_core.cli.stored import by_option, config_option, opened
+from recon_core.config.schedule_entry import load_schedule
 from recon_core.state.actor import current_actor
 from recon_core.state.breaks import STATUSES, assign, listed, note, shown, suppress
 
@@ -42,7 +43,8 @@ def list_breaks(
     """List the breaks, oldest first, as the newest run that could judge them saw them."""
     asked = {"broker": broker, "account": account, "symbol": symbol, "type": type_}
     with opened(config) as store:
-        found = listed(store.database, status=status, patterns={name: text for name, text in asked.items() if text is not None})
+        patterns = {name: text for name, text in asked.items() if text is not None}
+        found = listed(store.database, status=status, patterns=patterns, schedule=load_schedule(config))
     if as_json:
         click.echo(json.dumps(found, indent=2, ensure_ascii=False))
     elif not found:
@@ -68,7 +70,7 @@ def show_break(*, break_id: str, as_json: bool, config: Path) -> None:
     ID may be the beginning of one, here and below.
     """
     with opened(config) as store:
-        found = shown(store.database, break_id)
+        found = shown(store.database, break_id, load_schedule(config))
     if as_json:
         click.echo(json.dumps(found, indent=2, ensure_ascii=False))
         return

@@ -10,10 +10,10 @@ from recon_core.config.halt_entry import halt_schema
 from recon_core.config.metrics_entry import metrics_schema
 from recon_core.config.plugin_schema import SECRET_REFERENCE, chosen_by, options_schema, secret, secrets_schema
 from recon_core.config.rates import RATE
+from recon_core.config.schedule_entry import schedule_schema
 from recon_core.config.schema import DIALECT, NOT_EMPTY, Schema, choice, list_of, text
 from recon_core.halts import HaltAction
 from recon_core.model import POSITION_COLUMNS
-from recon_core.schedule import DAYS
 
 STATE_DIR = ".state"
 
@@ -86,40 +86,6 @@ def plugins_schema() -> Schema:
         "properties": {
             "drop_ins": text("Folder whose brokers/, rules/ and halts/ hold plugin files."),
             "disabled": list_of(text("Name of a plugin."), "Installed plugins that are not loaded."),
-        },
-    }
-
-
-def schedule_schema() -> Schema:
-    """The schema of ``schedule``."""
-    return {
-        "type": "object",
-        "description": "When a run is due: how long a permit lasts, and which hours count towards the age of rows and feeds.",
-        "required": ["due", "timezone"],
-        "additionalProperties": False,
-        "properties": {
-            "due": {
-                "type": "string",
-                "pattern": r"^([01]\d|2[0-3]):[0-5]\d$",
-                "patternErrorMessage": "a time of day is due, such as 16:30",
-                "description": "Time of day, such as 16:30. On a half-day of the calendar it moves by as much as the close does.",
-            },
-            "timezone": text("IANA time zone of `due` and of the days, such as America/New_York."),
-            "days": {
-                "type": "string",
-                "pattern": f"^{DAYS}(,{DAYS})*$",
-                "patternErrorMessage": "weekdays are due, such as Mon-Fri or Mon,Wed,Fri",
-                "default": "Mon-Fri",
-                "description": "Days on which a run is due: Mon-Fri, Sun-Thu, or Mon,Wed,Fri.",
-            },
-            "calendar": text("Exchange whose sessions are the days, such as XNYS, in place of `days` (extra `calendar`)."),
-            "grace_hours": {
-                "type": "number",
-                "minimum": 0,
-                "maximum": 168,
-                "default": 4,
-                "description": "Hours after the due time until which the last permit holds.",
-            },
         },
     }
 

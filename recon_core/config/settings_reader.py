@@ -4,26 +4,24 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from datetime import time, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 from recon_core.brokers import Broker
-from recon_core.calendars import problem_of as calendar_problem
 from recon_core.config.config_schema import STATE_DIR, broker_options, config_schema
 from recon_core.config.credentials import secret_value, store_url
 from recon_core.config.halt_entry import check_halt, read_halt
 from recon_core.config.metrics_entry import read_metrics
 from recon_core.config.problems import Path as PlacePath
-from recon_core.config.problems import closest, quote
+from recon_core.config.problems import quote
 from recon_core.config.rates import RATE, read_rates
 from recon_core.config.reader import Document, Node
+from recon_core.config.schedule_entry import check_timezone, read_schedule
 from recon_core.config.settings import BookSettings, BrokerSettings, Settings
 from recon_core.config.validation import Checked, check, exact, filled
 from recon_core.errors import ConfigError
 from recon_core.halts import HaltAction
-from recon_core.schedule import Schedule, weekdays
 
 _BOOK_KEYS = ("database", "table", "query", "file", "columns", "defaults", "timezone", "lots", "float_places")
 _BOTH_KINDS_OF_BOOK = ("aliases",)
@@ -56,7 +54,7 @@ def read_settings(
     _check_book(checked)
     check_halt(checked, halts)
     fx = _rates(checked, folder)
-    schedule = _schedule(checked)
+    schedule = read_schedule(checked)
     if environment is not None:
         _check_secrets(checked, folder, environment)
     if document.problems:
@@ -135,47 +133,7 @@ def _check_book(checked: Checked) -> None:
         for name in book:
             if name not in (*_BOOK_KEYS, *_BOTH_KINDS_OF_BOOK) and checked.sound("book", name):
                 checked.problem("belongs to a file, and this book is a database", "book", name, key=True)
-    _check_timezone(checked, "book", book)
-
-
-def _check_timezone(checked: Checked, section: str, value: Mapping[str, Any]) -> None:
-    if "timezone" in value and checked.sound(section, "timezone") and (problem := _timezone_problem(value["timezone"])):
-        checked.problem(problem, section, "timezone")
-
-
-def _schedule(checked: Checked) -> Schedule | None:
-    """The schedule, None where there is none or something is wrong with it."""
-    value = checked.value.get("schedule")
-    if not isinstance(value, dict):
-        return None
-    _check_timezone(checked, "schedule", value)
-    if "calendar" in value and "days" in value:
-        checked.problem("days are named or taken from a calendar, not both", "schedule", "days", key=True)
-    elif "calendar" in value and checked.sound("schedule", "calendar") and (problem := calendar_problem(value["calendar"])):
-        checked.problem(problem, "schedule", "calendar")
-    if not checked.sound("schedule"):
-        return None
-    return Schedule(
-        due=time.fromisoformat(value["due"]),
-        timezone=value["timezone"],
-        days=weekdays(value.get("days", "Mon-Fri")),
-        calendar=value.get("calendar"),
-        grace=timedelta(hours=float(value.get("grace_hours", 4))),
-    )
-
-
-def _timezone_problem(name: str) -> str | None:
-    from zoneinfo import ZoneInfo, available_timezones
-
-    try:
-        ZoneInfo(name)
-    except (ValueError, OSError, KeyError):
-        known = available_timezones()
-        if not known:
-            return "this machine has no time zones: install the package tzdata"
-        near = closest(name, known)
-        return f"{quote(name)} is no IANA time zone" + (f"; did you mean {quote(near)}?" if near else ", such as America/New_York")
-    return None
+    check_timezone(checked, "book", book)
 
 
 def _rates(checked: Checked, folder: Path) -> dict[str, Decimal]:

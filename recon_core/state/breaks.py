@@ -8,6 +8,7 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from recon_core.errors import NotRecordedError
+from recon_core.schedule import Schedule, sessions_between
 from recon_core.state import suppressions
 from recon_core.state.actor import Actor
 from recon_core.state.audit import append
@@ -29,13 +30,20 @@ _SELECT = f"""
 _POSITION = "broker = ? AND account = ? AND symbol = ? AND leg = ?"
 
 
-def listed(database: Database, *, status: str | None = None, patterns: Mapping[str, str] | None = None) -> list[dict[str, Any]]:
+def listed(
+    database: Database,
+    *,
+    status: str | None = None,
+    patterns: Mapping[str, str] | None = None,
+    schedule: Schedule | None = None,
+) -> list[dict[str, Any]]:
     """The breaks of a status (None: those that are open and not superseded), what was seen first at the top.
 
-    ``patterns`` are of ``broker``, ``account``, ``symbol`` and ``type``, with ``*`` and ``?`` as in file names.
+    ``patterns`` are of ``broker``, ``account``, ``symbol`` and ``type``, with ``*`` and ``?`` as in file names. Ages count the
+    sessions of ``schedule``.
     """
     where = " WHERE b.is_open = 0" if status == "resolved" else "" if status is None else " WHERE b.is_open = 1"
-    rows = [_told(row) for row in database.execute(_SELECT + (where or " WHERE b.is_open = 1"))]
+    rows = [_told(row, schedule) for row in database.execute(_SELECT + (where or " WHERE b.is_open = 1"))]
     wanted = (patterns or {}).items()
     chosen = [
         row
@@ -48,7 +56,7 @@ def listed(database: Database, *, status: str | None = None, patterns: Mapping[s
     )
 
 
-def shown(database: Database, name: str) -> dict[str, Any]:
+def shown(database: Database, name: str, schedule: Schedule | None = None) -> dict[str, Any]:
     """All that is known of the position of a break: its episodes, the breaks of the newest one, notes and suppressions.
 
     ``name`` is an id, or the beginning of one that no other has. Raises NotRecordedError where there is none, or several.
@@ -60,7 +68,7 @@ def shown(database: Database, name: str) -> dict[str, Any]:
         position,
     )
     same = " AND ".join(f"b.{key} = ?" for key in _KEY)
-    breaks = [_told(row) for row in database.execute(f"{_SELECT} WHERE {same} ORDER BY b.first_seen, b.type", position)]
+    breaks = [_told(row, schedule) for row in database.execute(f"{_SELECT} WHERE {same} ORDER BY b.first_seen, b.type", position)]
     ids = sorted({entry["id"] for entry in breaks})
     notes = database.execute(f"SELECT at, author, episode, text FROM notes WHERE {_POSITION} ORDER BY seq", position)
     return {
@@ -154,7 +162,7 @@ def _newest(database: Database, name: str) -> dict[str, Any]:
     return rows[0]
 
 
-def _told(row: tuple[Any, ...]) -> dict[str, Any]:
+def _told(row: tuple[Any, ...], schedule: Schedule | None = None) -> dict[str, Any]:
     """A row of ``_SELECT`` as a program gets it."""
     found = dict(zip(_COLUMNS, row, strict=False))
     first_seen, position_seen, resolved_at, assignee = row[len(_COLUMNS) :]
@@ -175,7 +183,7 @@ def _told(row: tuple[Any, ...]) -> dict[str, Any]:
         "first_seen": printed(first_seen),
         "last_seen": printed(found["last_seen"]),
         "resolved_at": resolved_at and printed(resolved_at),
-        "open_days": max((moment(resolved_at or position_seen).date() - moment(first_seen).date()).days, 0),
+        "open_days": sessions_between(schedule, moment(first_seen), moment(resolved_at or position_seen)),
         "assignee": assignee,
     }
 
