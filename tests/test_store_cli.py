@@ -10,6 +10,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from deployment import Deployment, assert_nothing_ugly, book_row, feed_row
 from week import AAPL, MSFT, Week, feed
 
 from recon_core.errors import StateError
@@ -151,3 +152,27 @@ def test_a_run_whose_store_cannot_be_read_still_reconciles_before_it_fails(week:
     with pytest.raises(StateError, match="damaged"):
         run(Request(week.deployment.folder / "recon.yaml"), progress=steps.append)
     assert "matching" in steps
+
+
+@pytest.mark.parametrize(
+    ("change", "command"),
+    [
+        ("UPDATE suppressions SET content = ?", ("run",)),
+        ("UPDATE audit SET body = ?", ("audit", "export")),
+        ("UPDATE audit SET body = ?", ("audit", "verify")),
+    ],
+)
+def test_what_was_nested_too_deep_to_be_read_is_damaged_state(tmp_path: Path, change: str, command: tuple[str, ...]) -> None:
+    deployment = Deployment(tmp_path)
+    deployment.book([book_row("AAPL", "100")])
+    deployment.feed([feed_row("AAPL", "99")])
+    [found] = deployment.report()["discrepancies"]
+    accepted = deployment.command("breaks", "suppress", found["id"], "--until", "2026-12-31", "--reason", "known", "--by", "risk")
+    assert accepted.returncode == 0, accepted.stderr
+    with closing(sqlite3.connect(tmp_path / ".state" / "recon.sqlite")) as database, database:
+        for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall():
+            database.execute(f"DROP TRIGGER {name}")
+        database.execute(change, ("[" * 200_000,))
+    done = deployment.command(*command)
+    assert done.returncode == 5, done.stdout + done.stderr
+    assert_nothing_ugly(done)

@@ -95,7 +95,7 @@ def records(database: Database, *, after: int = 0) -> Iterator[dict[str, Any]]:
     for seq, _, _, body, _, digest in _rows(database, after):
         try:
             yield {**json.loads(body), "hash": digest}
-        except (ValueError, TypeError):
+        except (ValueError, TypeError, RecursionError):
             raise StateError(f"{database.name}: audit record {seq} cannot be read") from None
 
 
@@ -172,7 +172,7 @@ def _parsed(body: Any) -> dict[str, Any] | None:
 def _parsed_list(database: Database, seq: int, text: str) -> list[str]:
     try:
         return [str(entry) for entry in json.loads(text)]
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, RecursionError):
         raise StateError(f"{database.name}: audit record {seq} was changed: `recon-core audit verify` says more") from None
 
 

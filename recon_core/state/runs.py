@@ -143,7 +143,7 @@ def faults(database: Database) -> list[str]:
         try:
             after = json.loads(body)["after"]
             recorded[seq] = (after["run_id"], after["report_sha256"])
-        except (ValueError, TypeError, KeyError):
+        except (ValueError, TypeError, KeyError, RecursionError):
             found.append(f"record {seq}: is no record of a run")
     for run_id, seq, packed in database.execute("SELECT run_id, seq, report FROM runs ORDER BY seq"):
         stated = recorded.pop(seq, None)

@@ -152,7 +152,7 @@ def _read(database: Database, seq: int, name: str, content: str, seal: str) -> A
             until=date.fromisoformat(found.pop("until")),
             **found,
         )
-    except (ValueError, TypeError, KeyError, ArithmeticError) as error:
+    except (ValueError, TypeError, KeyError, ArithmeticError, RecursionError) as error:
         raise StateError(
             f"{database.name}: suppression {seq} was changed ({error}); `recon-core audit verify` says more: restore a backup"
         ) from None
