@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 Intervals = Sequence[tuple[datetime, datetime]]
 
@@ -20,29 +20,32 @@ def microseconds_sql(stamp: str, until: datetime, closed: Intervals) -> str:
     """SQL of ``elapsed(stamp, until)`` in microseconds, for a TIMESTAMP in UTC; NULL where it is NULL.
 
     What counts is a line of slope 1 and 0 by turns; a tree of comparisons finds the piece, so that a hundred weekends cost
-    seven comparisons a row.
+    seven comparisons a row, and one where the row is newer than the last of them.
     """
     micros, end = f"epoch_us({stamp})", _micros(until)
-    pieces: list[
-        tuple[int, str]
-    ] = []  # from which microsecond on, and what of the closed time is still to come there; newest first
+    pieces: list[tuple[datetime, str]] = []  # from which time on, and how much closed time is still to come; newest first
     lost = 0
-    for start, stop in reversed([(_micros(start), _micros(min(stop, until))) for start, stop in closed if start < until]):
-        pieces += [(stop, str(lost)), (start, f"{lost + stop} - {micros}")]
-        lost += stop - start
+    for start, stop in reversed([(start, min(stop, until)) for start, stop in closed if start < until]):
+        pieces += [(stop, str(lost)), (start, f"{lost + _micros(stop)} - {micros}")]
+        lost += _micros(stop) - _micros(start)
     if not pieces:
         return f"({end} - {micros})"
-    return f"({end} - {micros} - ({_tree([(0, str(lost)), *reversed(pieces)], micros)}))"
+    newest, *older = [*pieces, (until, str(lost))]  # the oldest piece has no start
+    return f"({end} - {micros} - (CASE WHEN {_since(stamp, newest[0])} THEN {newest[1]} ELSE {_tree(older[::-1], stamp)} END))"
 
 
-def _tree(pieces: Sequence[tuple[int, str]], micros: str) -> str:
+def _tree(pieces: Sequence[tuple[datetime, str]], stamp: str) -> str:
     """CASE over pieces in ascending order, each with the value from its start on; the first one has no start."""
     if len(pieces) == 1:
         return pieces[0][1]
     middle = len(pieces) // 2
-    newer, older = _tree(pieces[middle:], micros), _tree(pieces[:middle], micros)
-    return f"CASE WHEN {micros} >= {pieces[middle][0]} THEN {newer} ELSE {older} END"
+    newer, older = _tree(pieces[middle:], stamp), _tree(pieces[:middle], stamp)
+    return f"CASE WHEN {_since(stamp, pieces[middle][0])} THEN {newer} ELSE {older} END"
+
+
+def _since(stamp: str, start: datetime) -> str:
+    return f"{stamp} >= TIMESTAMP '{start.astimezone(UTC).replace(tzinfo=None).isoformat(sep=' ')}'"
 
 
 def _micros(stamp: datetime) -> int:
-    return (stamp - datetime(1970, 1, 1, tzinfo=stamp.tzinfo)) // timedelta(microseconds=1)
+    return (stamp - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
