@@ -5,7 +5,8 @@ from __future__ import annotations
 import inspect
 import threading
 import time
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
@@ -27,7 +28,19 @@ class BrokerAnswer(NamedTuple):
     feed: Feed
 
 
-def collect(
+@dataclass(frozen=True)
+class Asked:
+    """Brokers that are being asked; ``answers`` waits for them."""
+
+    asking: Sequence[tuple[BrokerSettings, type[Broker], _Asking]]
+    until: float
+
+    def answers(self) -> list[BrokerAnswer]:
+        """The feed of every broker, in the order given. Never raises for a broker: a failure is a FAILED feed with its reason."""
+        return [BrokerAnswer(settings, adapter, asking.feed(self.until)) for settings, adapter, asking in self.asking]
+
+
+def ask(
     brokers: Iterable[BrokerSettings],
     adapters: Mapping[str, type[Broker]],
     as_of: datetime | None,
@@ -35,19 +48,19 @@ def collect(
     folder: Path,
     clock: Callable[[], datetime],
     secret: Callable[[str], str],
-    progress: Callable[[str], None] = lambda _: None,
-) -> list[BrokerAnswer]:
-    """The feed of every broker, in the order given. Never raises for a broker: a failure is a FAILED feed with its reason.
+) -> Asked:
+    """Begin to ask every broker for its positions, and do not wait.
 
     ``as_of`` is the time that a person asked for, None: now. ``secret`` turns a reference (``env:NAME``, ``file:PATH``) into
     its value.
     """
-    asked = [(settings, _Asking(settings, adapters[settings.adapter], as_of, folder, clock, secret)) for settings in brokers]
-    progress(f"asking {', '.join(settings.alias for settings, _ in asked)}")
-    for _, asking in asked:
-        asking.start()
-    until = time.monotonic() + DEADLINE_SECONDS
-    return [BrokerAnswer(settings, adapters[settings.adapter], asking.feed(until)) for settings, asking in asked]
+    asking = []
+    for settings in brokers:
+        adapter = adapters[settings.adapter]
+        asking.append((settings, adapter, _Asking(settings, adapter, as_of, folder, clock, secret)))
+    for _, _, thread in asking:
+        thread.start()
+    return Asked(asking, time.monotonic() + DEADLINE_SECONDS)
 
 
 class _Asking(threading.Thread):

@@ -70,17 +70,17 @@ def reconcile(
     settings, policy = configuration.settings, configuration.policy
     chosen = _chosen(configuration, request.brokers)
 
-    progress("reading the book")
-    book = open_book(connection, settings.book, settings.folder, broker_names=list(settings.brokers), as_of=request.as_of)
-    answers = collect(
+    progress(f"asking {', '.join(chosen)}")
+    asked = ask(
         [settings.brokers[alias] for alias in chosen],
         configuration.host.brokers,
         request.as_of,
         folder=settings.folder,
         clock=clock,
         secret=lambda reference: secret_value(reference, settings.folder),
-        progress=progress,
     )
+    book = open_book(connection, settings.book, settings.folder, broker_names=list(settings.brokers), as_of=request.as_of)
+    answers = asked.answers()
     files = [name for answer in answers if answer.feed.relation for name in answer.feed.relation.files]
     shut_off(connection, [*book.files, *files], [output] if output else [])
     now = clock()

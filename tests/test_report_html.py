@@ -162,6 +162,13 @@ def test_a_truncated_list_says_what_it_is_part_of() -> None:
     assert "The 20 of highest impact, out of 25,000 breaks; all are in .state/breaks.parquet." in Page(to_html(report)).text
 
 
+def test_a_long_list_shows_its_worst_two_thousand_and_says_where_the_rest_is() -> None:
+    page = Page(to_html(samples.many(2_001)))
+    rows = [attributes for _, attributes in page.tags if (attributes.get("id") or "").startswith("B0")]
+    assert len(rows) == 2_000
+    assert "The 2,000 of highest impact, out of 2,001 breaks; all are in .state/breaks.parquet." in page.text
+
+
 def test_ten_thousand_breaks_take_less_than_a_second_and_a_half() -> None:
     report = samples.many(10_000)
     best = min(_seconds(report) for _ in range(2))

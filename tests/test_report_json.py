@@ -93,15 +93,16 @@ def test_json_keeps_the_order_of_keys_and_ends_in_a_newline() -> None:
 
 def test_json_prints_letters_as_they_are_and_escapes_what_a_terminal_would_obey() -> None:
     symbol = "トヨタ Ümläut \x1b[31m \x9b31m \u202egnp\u2066 \u2028 \udcff"
-    text = to_json({"symbol": symbol})
+    report = {"symbol": symbol, "discrepancies": [{"symbol": symbol}, {"symbol": '\n  "discrepancies": []'}]}
+    text = to_json(report)
     assert "トヨタ Ümläut" in text
     assert not set(text) & set("\x1b\x9b\u202e\u2066\u2028\udcff")
     assert text.encode("utf-8").isascii() is False
-    assert json.loads(text) == {"symbol": symbol}
+    assert json.loads(text) == report
 
 
 def test_json_refuses_what_would_not_come_back_exactly() -> None:
     with pytest.raises(TypeError, match="Decimal is not JSON serializable"):
-        to_json({"impact": Decimal("1.10")})
+        to_json({"discrepancies": [{"impact": Decimal("1.10")}]})
     with pytest.raises(ValueError, match="not JSON compliant"):
-        to_json({"impact": float("nan")})
+        to_json({"impact": float("nan"), "discrepancies": []})

@@ -10,7 +10,7 @@ import sys
 from contextlib import suppress
 from importlib import import_module
 from io import UnsupportedOperation
-from typing import Any
+from typing import Any, NoReturn
 
 import click
 
@@ -68,6 +68,19 @@ def main() -> None:
     Exit codes of run: 0 clean, 10 breaks and trading goes on, 2 usage, configuration, policy or plugin error, 3 no verdict,
     4 trading halted, 5 state damaged.
     """
+
+
+def program() -> NoReturn:
+    """The console script: one command, and out at once. Everything is written and closed by then, and taking the engine and
+    some hundred modules apart in good order takes a tenth of the time of a small run.
+    """
+    code = INTERNAL_ERROR
+    try:
+        main()
+    except SystemExit as ended:
+        code = _exit_code(ended.code)
+    finally:
+        os._exit(code)
 
 
 def _exit_code(returned: object) -> int:

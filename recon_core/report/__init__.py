@@ -19,13 +19,18 @@ _UNSAFE = re.compile("[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud8
 
 
 def to_json(report: Mapping[str, Any]) -> str:
-    """The report as JSON: keys in the order given, two spaces a level, text unescaped where that is safe, a newline at the end.
+    """The report as JSON: keys in the order given, two spaces a level and a line a break, text unescaped where that is safe.
 
     Raises TypeError for a value that JSON does not have (a Decimal, a datetime) and ValueError for NaN or infinity.
     """
     from json import dumps
 
-    text = dumps(report, indent=2, ensure_ascii=False, allow_nan=False)
+    # Ten thousand breaks are the bulk: json indents in Python, and writes a line a break in C, in a fifth of the time.
+    breaks = [dumps(entry, ensure_ascii=False, allow_nan=False) for entry in report["discrepancies"]]
+    text = dumps({**report, "discrepancies": []}, indent=2, ensure_ascii=False, allow_nan=False)
+    if breaks:  # no string holds a raw line break, so that the key at the top level is found once
+        lines = ",\n    ".join(breaks)
+        text = text.replace('\n  "discrepancies": []', f'\n  "discrepancies": [\n    {lines}\n  ]', 1)
     return _UNSAFE.sub(lambda found: f"\\u{ord(found[0]):04x}", text) + "\n"
 
 

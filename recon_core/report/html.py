@@ -20,6 +20,8 @@ from recon_core.report import wording
 from recon_core.report.wording import Report, count, visible
 
 LINKS_A_REASON = 12
+SHOWN = 2_000
+"""Breaks in the page, worst first: more than that nobody reads in a browser, and the page gets slow."""
 _MARK = re.compile(r"\{\{(\w+)\}\}")
 
 
@@ -40,7 +42,7 @@ def render(report: Report) -> str:
         "reasons": _reasons(report),
         "warnings": _listed("Warnings", report["warnings"]),
         "filters": "".join(_option(kind, number) for kind, number in report["counts"].items() if number),
-        "breaks": "\n".join(_break(item, escalated) for item in report["discrepancies"]),
+        "breaks": "\n".join(_break(item, escalated) for item in report["discrepancies"][:SHOWN]),
         "currency": _text(report["base_currency"]),
         "none": _none(report),
         "list_hidden": "" if report["discrepancies"] else " hidden",
@@ -121,7 +123,7 @@ def _reasons(report: Report) -> str:
     decision = report["decision"]
     if not (decision["reasons"] or decision["require"]):
         return ""
-    symbols = {item["id"]: wording.symbol(item) for item in report["discrepancies"]}
+    symbols = {item["id"]: wording.symbol(item) for item in report["discrepancies"][:SHOWN]}
     items = "".join(_reason(reason, symbols) for reason in decision["reasons"])
     items = f'<ol class="reasons">{items}</ol>' if items else ""
     wanted = wording.required(report)
@@ -195,11 +197,12 @@ def _none(report: Report) -> str:
 
 
 def _rest(report: Report) -> str:
-    if not report["discrepancies_truncated"]:
+    shown = min(len(report["discrepancies"]), SHOWN)
+    if shown == report["discrepancies_total"]:
         return ""
     whole = report["outputs"]["breaks"]
     where = f"; all are in {whole}" if whole else ""
-    return f"The {len(report['discrepancies']):,} of highest impact, out of {report['discrepancies_total']:,} breaks{where}."
+    return f"The {shown:,} of highest impact, out of {report['discrepancies_total']:,} breaks{where}."
 
 
 def _feed(feed: Mapping[str, Any]) -> str:
