@@ -129,7 +129,9 @@ class Relation:
     The query returns any of ``POSITION_COLUMNS`` by name, as text, exact decimals, floats, dates or timestamps.
     ``columns`` maps a position column to what the source calls it, for messages. ``typed`` says that the query is cheap
     to read more than once (Parquet), so that nothing is copied. It may also return ``source_row``, the row's number in its
-    file, and ``problem``, what its reader found wrong with a row: such a row is a fault, never dropped.
+    file, and ``problem``, what its reader found wrong with a row: such a row is a fault, never dropped. ``constants`` are
+    descriptive columns (``currency``, ``asset_class``) that are known to hold one and the same text in every row: at scale
+    that spares carrying them.
     """
 
     query: str
@@ -138,6 +140,7 @@ class Relation:
     name: str = ""
     first_row: int = 1
     typed: bool = False
+    constants: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

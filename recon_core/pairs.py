@@ -7,7 +7,7 @@ constant above it. At ten million positions a side that is the difference betwee
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 
@@ -41,6 +41,8 @@ class Side:
     query: str
     columns: frozenset[str]
     legs: bool
+    constants: Mapping[str, str] = field(default_factory=dict)
+    """Columns that every row of this side holds with one and the same text: never joined, only said again above the join."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +108,9 @@ def derived(comparison: Comparison, relation: str, *, as_carried: bool = False) 
     net = "" if comparison.book.legs or comparison.feeds.legs else "'NET' AS leg,"
 
     def column(side: str, name: str) -> str:
+        constants = (comparison.book if side == "b" else comparison.feeds).constants
+        if name in constants:
+            return f"CASE WHEN {side}_quantity IS NOT NULL THEN {quoted(constants[name])} END"
         has_it = name in (book if side == "b" else feeds)
         if has_it and as_carried:
             return f"{side}_{name}"

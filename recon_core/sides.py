@@ -59,7 +59,7 @@ def compare(
 def _book_side(
     book: Mounted, brokers: Sequence[str], netted: Sequence[str], unnamed: Mapping[str, str], *, legs: bool, lots: bool
 ) -> Side:
-    columns = _values(book.columns_present)
+    columns = [name for name in _values(book.columns_present) if name not in book.constants]
 
     def rows(chosen: Sequence[str], leg: str, *, summed: bool) -> str:
         return side_query(
@@ -75,14 +75,15 @@ def _book_side(
     kept = [alias for alias in brokers if alias not in netted]
     queries = [rows(kept, "leg", summed=lots)] if kept or not netted else []
     queries += [rows(netted, "'NET'", summed=True)] if netted else []
-    return Side(" UNION ALL ".join(f"({query})" for query in queries), frozenset(columns), legs)
+    return Side(" UNION ALL ".join(f"({query})" for query in queries), frozenset(columns), legs, book.constants)
 
 
 def _broker_side(feeds: Sequence[ProvenFeed], *, several: bool, legs: bool) -> Side:
     present: set[str] = {"quantity"}
     for feed in feeds:
         present |= set(_values(feed.mounted.columns_present if feed.mounted else ()))
-    columns = [name for name in VALUE_COLUMNS if name in present]
+    constants = _shared([feed.mounted.constants for feed in feeds if feed.mounted])
+    columns = [name for name in VALUE_COLUMNS if name in present and name not in constants]
     queries = []
     for feed in feeds:
         if feed.mounted is None:
@@ -104,7 +105,14 @@ def _broker_side(feeds: Sequence[ProvenFeed], *, several: bool, legs: bool) -> S
         nothing = [f"CAST(NULL AS VARCHAR) AS {key}" for key in keys]
         nothing += [f"CAST(NULL AS {VALUE_COLUMNS[name]}) AS {name}" for name in columns]
         queries.append(f"SELECT {', '.join(nothing)} WHERE false")
-    return Side(" UNION ALL ".join(f"({query})" for query in queries), frozenset(columns), legs)
+    return Side(" UNION ALL ".join(f"({query})" for query in queries), frozenset(columns), legs, constants)
+
+
+def _shared(constants: Sequence[Mapping[str, str]]) -> dict[str, str]:
+    """What is the same constant in all of them."""
+    return (
+        {name: text for name, text in constants[0].items() if all(one.get(name) == text for one in constants)} if constants else {}
+    )
 
 
 def uneven_lots(connection: duckdb.DuckDBPyConnection, mounted: Mounted, *, book: bool, limit: int = 5) -> list[str]:

@@ -13,6 +13,9 @@ from recon_core.tables.faults import FLOAT_ROUNDED, PRICE_ROUNDED, Fault
 SOURCE_ROW, PROBLEM = "source_row", "problem"
 """Further columns that a relation may return: the row's number in its file, and what its reader found wrong with it."""
 
+DESCRIPTIVE = ("currency", "asset_class")
+"""Columns that are often one text throughout and identify nothing: worth knowing where millions of rows repeat it."""
+
 TYPES = {
     "quantity": "DECIMAL(38,18)",
     "avg_price": "DECIMAL(38,12)",

@@ -24,6 +24,10 @@ from recon_core.tables.mapping import Columns, relation_of
 from recon_core.tables.written_numbers import BLANKS
 
 _FORMATS = {".csv": "csv", ".txt": "csv", ".tsv": "tsv", ".tab": "tsv", ".json": "json", ".parquet": "parquet", ".pq": "parquet"}
+_SAME_THROUGHOUT = """SELECT path_in_schema, min(stats_min_value) FROM parquet_metadata(?) GROUP BY path_in_schema
+    HAVING min(stats_min_value) = max(stats_max_value) AND bool_and(coalesce(stats_null_count = 0
+        AND min_is_exact IS NOT false AND max_is_exact IS NOT false AND length(stats_max_value) < 32, false))"""
+"""Columns that hold one text in every row, as the file's own statistics say, which the engine's filters go by as well."""
 _FIGURE = re.compile(r"[-+($]*\d[\d.,' ]*[)-]?")
 
 
@@ -115,19 +119,21 @@ def _parquet(path: Path, refusal: Refusal) -> Frame:
     with duckdb.connect() as connection:
         try:
             found = connection.execute(f"DESCRIBE SELECT * FROM {source}").fetchall()
+            same: dict[str, str] = dict(connection.execute(_SAME_THROUGHOUT, [sql_path(path)]).fetchall())
         except duckdb.Error as error:
             raise refusal.content(f"{path} is no Parquet file that can be read: {str(error).partition(chr(10))[0]}") from None
-    names = tuple(str(row[0]) for row in found)
+    names, types = (tuple(str(row[place]) for row in found) for place in (0, 1))
     numbered = "file_row_number" not in map(str.lower, names)  # a column of that name leaves no place for DuckDB's own
     return Frame(
         source=f"read_parquet({quoted(sql_path(path))}, file_row_number = true)" if numbered else source,
         header=names,
         references=tuple(map(identifier, names)),
-        types=tuple(str(row[1]) for row in found),
+        types=types,
         row="file_row_number + 1" if numbered else "row_number() OVER ()",
         first_row=1,
         files=tuple({str(path), sql_path(path)}),
         written=False,
+        constants={place: same[name] for place, name in enumerate(names) if types[place] == "VARCHAR" and name in same},
     )
 
 

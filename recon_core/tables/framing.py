@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import tempfile
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
@@ -32,6 +33,7 @@ class Frame:
 
     ``head`` are the lines before the header, ``tail`` those of the footer; ``extra`` refers to a last field that has no header.
     ``blank`` is an SQL condition that holds on rows without any value. ``written`` says that all is text, not typed columns.
+    ``constants`` are the places of columns whose every row holds one text, and that text.
     """
 
     source: str
@@ -46,6 +48,7 @@ class Frame:
     extra: str | None = None
     blank: str | None = None
     written: bool = True
+    constants: Mapping[int, str] = field(default_factory=dict)
 
 
 def scratch_file(suffix: str) -> Path:

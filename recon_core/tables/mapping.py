@@ -12,7 +12,7 @@ from typing import Any
 from recon_core.errors import excerpt
 from recon_core.model import POSITION_COLUMNS, Relation
 from recon_core.sql import Steps, over, quoted, side_by_side
-from recon_core.tables.canonical import TYPES
+from recon_core.tables.canonical import DESCRIPTIVE, TYPES
 from recon_core.tables.framing import Frame, Refusal
 from recon_core.tables.numbers import is_text
 from recon_core.tables.spelling import Field, Spelled, Spelling, said
@@ -93,7 +93,14 @@ def relation_of(name: str, frame: Frame, columns: Columns, mapped: Mapping[str, 
         name=name,
         first_row=frame.first_row,
         typed=not sign and not any(is_text(frame.types[place]) for ours, place in mapped.items() if ours in _EXACT),
+        constants=_constants(frame, mapped, options["defaults"]),
     )
+
+
+def _constants(frame: Frame, mapped: Mapping[str, int], defaults: Mapping[str, str]) -> dict[str, str]:
+    """Our descriptive columns that hold one and the same text in every row."""
+    given = {ours: frame.constants.get(mapped[ours], "") if ours in mapped else defaults.get(ours, "") for ours in DESCRIPTIVE}
+    return {ours: text for ours, text in given.items() if text and text == text.strip(BLANKS)}
 
 
 def aliased(query: str, aliases: Mapping[str, str], columns: Collection[str]) -> str:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC
 from decimal import Decimal
 from typing import Any, NoReturn
@@ -22,7 +22,7 @@ from recon_core.errors import BookError, EngineError, MalformedError, ReconError
 from recon_core.model import POSITION_COLUMNS, PRICE_PLACES, Position, Relation
 from recon_core.sql import identifier, over, quoted
 from recon_core.tables import numbers
-from recon_core.tables.canonical import PROBLEM, SOURCE_ROW, TYPES, canonical
+from recon_core.tables.canonical import DESCRIPTIVE, PROBLEM, SOURCE_ROW, TYPES, canonical
 from recon_core.tables.faults import FAULT_BITS, Fault, reason
 
 Columns = Sequence[Sequence[str | None]]
@@ -40,6 +40,8 @@ class Mounted:
     raw_columns: tuple[str, ...]
     keyed: bool = False
     lean: str = ""
+    constants: Mapping[str, str] = field(default_factory=dict)
+    """Columns that hold one and the same text in every row (see ``Relation``)."""
     """A view of the same rows whose figures have the narrower types of the file where those are exact, for the join to carry."""
 
     def describe_faults(self, connection: duckdb.DuckDBPyConnection, limit: int = 20) -> list[str]:
@@ -118,7 +120,8 @@ def mount(
     except duckdb.Error as error:
         raise_unreadable(error, relation, refused)
     present = frozenset(column for column in columns if types.get(column, '"NULL"') != '"NULL"')
-    return Mounted(name, present, relation, rows, raw, keyed, lean)
+    constants = {**relation.constants, **{column: text for column, text in missing if column in DESCRIPTIVE}}
+    return Mounted(name, present, relation, rows, raw, keyed, lean, constants)
 
 
 def _is_narrow(type_name: str) -> bool:
