@@ -13,7 +13,7 @@ import duckdb
 from recon_core.acceptance import in_force
 from recon_core.book import Book, open_book
 from recon_core.book.survey import Survey, survey
-from recon_core.collect import BrokerAnswer, collect
+from recon_core.collect import BrokerAnswer, ask
 from recon_core.config.credentials import secret_value
 from recon_core.config.load import Configuration
 from recon_core.decide import Doubt, decide
