@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -23,6 +24,7 @@ from recon_core.schedule import Schedule, sessions_between
 from recon_core.sql import quoted
 from recon_core.state import lifecycle, suppressions
 from recon_core.state.actor import current_actor
+from recon_core.state.audit import Head
 from recon_core.state.files import write_together
 from recon_core.state.history import entry, inspect, write_history
 from recon_core.state.lifecycle import Episode, OpenBreak, Position, Seen
@@ -31,6 +33,7 @@ from recon_core.state.store import Store, has_store, open_store
 from recon_core.state.suppressions import Accepted
 from recon_core.verdict import Verdict
 
+_NAMES = {"report": "report.json", "html": "report.html", "breaks": "breaks.parquet"}
 FOLLOWED = 100_000
 """How many breaks of a run, worst first, are followed from run to run."""
 
@@ -62,7 +65,16 @@ def recall(settings: Settings) -> Known:
         return Known(trouble=error)
 
 
-def keep(
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """A run that the store has: its audit record, its report as text, and since when the positions that it lists are broken."""
+
+    head: Head
+    text: str
+    ages: Mapping[Position, Episode]
+
+
+def commit(
     connection: duckdb.DuckDBPyConnection,
     settings: Settings,
     verdict: Verdict,
@@ -72,45 +84,70 @@ def keep(
     asked: bool,
     now: datetime,
     folder: Path,
-) -> None:
-    """Record the verdict in the store and the audit chain, in one transaction; then write the files of the run and the history.
+) -> Recorded:
+    """Record the verdict in the store and the audit chain, in one transaction. Raises StateError: then nothing is recorded.
 
-    ``asked`` says that a person asked for the run's time. ``report`` gets its outputs, the age of its breaks and its audit
-    record. Raises StateError; it says so where the run is recorded and only files are not.
+    ``asked`` says that a person asked for the run's time. ``report`` gets the paths of its outputs in ``folder`` (which
+    ``write_out`` writes), the age of its breaks and its audit record.
     """
     if known.trouble:
         raise known.trouble
-    names = {"report": "report.json", "html": "report.html", "breaks": "breaks.parquet"}
-    report["outputs"] = {what: str(folder / name) for what, name in names.items()}
-    with open_store(store_url(settings.store, settings.folder), settings.state_dir) as store:
-        with store.transaction():
-            ages = _follow(connection, store, verdict, report["run_id"], asked=asked, now=now)
-            _tell_ages(report, ages, verdict.as_of, settings.schedule)
-            actor = current_actor()
-            scopes = record_scopes(verdict, settings, asked=asked)
-            head, text = add_run(
-                store.database, actor, report, live=not asked, text=to_json(report), summarise=entry(report), scopes=scopes
-            )
-        report["audit"] = {"seq": head.seq, "head": head.head}
-        try:
-            _load_ages(connection, ages, verdict.as_of, settings.schedule)
-            query = parquet_query(verdict.policy, [accepted.reason for accepted in verdict.accepted])
-            write_together(
-                folder,
-                {
-                    names["html"]: lambda path: path.write_text(to_html(report), encoding="utf-8"),
-                    names["breaks"]: lambda path: _export(connection, query, path),
-                    names["report"]: lambda path: path.write_text(text, encoding="utf-8"),
-                },
-            )
+    report["outputs"] = {what: str(folder / name) for what, name in _NAMES.items()}
+    if verdict.listed + verdict.superseded_count > FOLLOWED:
+        report["warnings"].append(f"of {verdict.listed:,} breaks the {FOLLOWED:,} worst are followed from run to run")
+    url = store_url(settings.store, settings.folder)
+    with open_store(url, settings.state_dir, check=False) as store, store.transaction():
+        ages = _follow(connection, store, verdict, report["run_id"], now=now)
+        _tell_ages(report, ages, verdict.as_of, settings.schedule)
+        head, text = add_run(
+            store.database,
+            current_actor(),
+            report,
+            live=not asked,
+            text=to_json(report),
+            summarise=entry(report),
+            scopes=record_scopes(verdict, settings, asked=asked),
+        )
+    report["audit"] = {"seq": head.seq, "head": head.head}
+    return Recorded(head, text, ages)
+
+
+def write_out(
+    connection: duckdb.DuckDBPyConnection,
+    settings: Settings,
+    verdict: Verdict,
+    report: Mapping[str, Any],
+    recorded: Recorded,
+    folder: Path,
+) -> None:
+    """Write the files of a recorded run to ``folder``, all or none, and the history; raises as ``though_recorded`` does."""
+    _load_ages(connection, recorded.ages, verdict.as_of, settings.schedule)
+    query = parquet_query(verdict.policy, [accepted.reason for accepted in verdict.accepted])
+    with though_recorded(report["run_id"]):
+        write_together(
+            folder,
+            {
+                _NAMES["html"]: lambda path: path.write_text(to_html(report), encoding="utf-8"),
+                _NAMES["breaks"]: lambda path: _export(connection, query, path),
+                _NAMES["report"]: lambda path: path.write_text(recorded.text, encoding="utf-8"),
+            },
+        )
+        url = store_url(settings.store, settings.folder)
+        with open_store(url, settings.state_dir, create=False, check=False) as store:
             write_history(settings.state_dir, store)
-        except StateError as error:
-            run_id = report["run_id"]
-            raise StateError(f"{error}; run {run_id} is recorded: `recon-core report {run_id}` prints it") from None
+
+
+@contextmanager
+def though_recorded(run_id: str) -> Iterator[None]:
+    """For what is done after ``commit``: a StateError inside says that the run is recorded all the same."""
+    try:
+        yield
+    except StateError as error:
+        raise StateError(f"{error}; run {run_id} is recorded: `recon-core report {run_id}` prints it") from None
 
 
 def _follow(
-    connection: duckdb.DuckDBPyConnection, store: Store, verdict: Verdict, run_id: str, *, asked: bool, now: datetime
+    connection: duckdb.DuckDBPyConnection, store: Store, verdict: Verdict, run_id: str, *, now: datetime
 ) -> Mapping[Position, Episode]:
     """Move the lives of the breaks on by this run, and end the suppressions that it ends.
 

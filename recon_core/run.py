@@ -13,7 +13,7 @@ from recon_core.engine import connect
 from recon_core.errors import NoVerdictError
 from recon_core.host import load_host
 from recon_core.reconcile import Clock, Progress, Request, reconcile, silent
-from recon_core.record import Known, keep, recall
+from recon_core.record import Known, commit, recall, write_out
 from recon_core.report.build import build
 
 
@@ -41,7 +41,9 @@ def run(request: Request, *, output: Path | None = None, clock: Clock = _now, pr
         configuration.host.notify("recon_decision_made", report=report)
         progress("writing")
         asked = request.as_of is not None
-        keep(connection, configuration.settings, verdict, report, known, asked=asked, now=clock(), folder=folder)
+        settings = configuration.settings
+        recorded = commit(connection, settings, verdict, report, known, asked=asked, now=clock(), folder=folder)
+        write_out(connection, settings, verdict, report, recorded, folder)
     configuration.host.notify("recon_run_finished", report=report)
     return report
 

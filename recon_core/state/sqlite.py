@@ -21,7 +21,7 @@ CHECKED_WHOLE = 32 << 20
 
 
 @contextmanager
-def open_sqlite(path: Path, *, create: bool) -> Iterator[SQLite]:
+def open_sqlite(path: Path, *, create: bool, check: bool) -> Iterator[SQLite]:
     """The store at ``path``, made where there is none and ``create`` says so. Raises StateError."""
     if create:
         _make(path)
@@ -41,7 +41,7 @@ def open_sqlite(path: Path, *, create: bool) -> Iterator[SQLite]:
         database.execute("PRAGMA foreign_keys = ON")
         database.execute("PRAGMA trusted_schema = OFF")
         database.execute("PRAGMA temp_store = MEMORY")
-        if path.stat().st_size <= CHECKED_WHOLE:
+        if check and path.stat().st_size <= CHECKED_WHOLE:
             database.check()
         yield database
 

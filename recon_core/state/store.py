@@ -66,13 +66,13 @@ class Store:
 
 
 @contextmanager
-def open_store(url: str | None, state_dir: Path, *, create: bool = True) -> Iterator[Store]:
+def open_store(url: str | None, state_dir: Path, *, create: bool = True, check: bool = True) -> Iterator[Store]:
     """Open the store that ``url`` names (None: the SQLite file of the state directory), its tables at this version.
 
     Raises StateError where it cannot be read or written, is damaged, or is of a later version; without ``create`` also where
-    there is none. No message holds the password of a URL.
+    there is none. No message holds the password of a URL. Without ``check`` a file is not looked through for damage first.
     """
-    with _opened(url, state_dir, create) as database:
+    with _opened(url, state_dir, create, check) as database:
         migrate(database)
         yield Store(database)
 
@@ -84,11 +84,11 @@ def has_store(url: str | None, state_dir: Path) -> bool:
     return url is not None or os.path.lexists(state_dir / NAME)
 
 
-def _opened(url: str | None, state_dir: Path, create: bool) -> AbstractContextManager[Database]:
+def _opened(url: str | None, state_dir: Path, create: bool, check: bool) -> AbstractContextManager[Database]:
     if url is None:
         from recon_core.state.sqlite import NAME, open_sqlite
 
-        return open_sqlite(state_dir / NAME, create=create)
+        return open_sqlite(state_dir / NAME, create=create, check=check)
     from recon_core.state.postgres import open_postgres
 
     return open_postgres(url)
