@@ -14,7 +14,9 @@ from typing import NamedTuple
 from recon_core.brokers import Broker
 from recon_core.config.settings import BrokerSettings
 from recon_core.errors import BrokerError, IncompleteError, NotReadyError
+from recon_core.interruption import OUTSIDE
 from recon_core.model import Ask, Feed, FeedStatus
+from recon_core.redaction import redacted
 
 DEADLINE_SECONDS = 300.0
 """How long all brokers together may take; one that has not answered by then is FAILED, and the others are judged."""
@@ -75,7 +77,7 @@ class _Asking(threading.Thread):
         clock: Callable[[], datetime],
         secret: Callable[[str], str],
     ) -> None:
-        super().__init__(name=f"broker {settings.alias}", daemon=True)
+        super().__init__(name=f"{OUTSIDE}broker {settings.alias}", daemon=True)
         self._settings, self._adapter, self._as_of = settings, adapter, as_of
         self._folder, self._clock, self._secret = folder, clock, secret
         self._feed: Feed | None = None
@@ -123,12 +125,13 @@ def _checked(answer: object) -> Feed:
     """What an adapter returned, its time in UTC; a FAILED feed where it is none."""
     if not isinstance(answer, Feed):
         return Feed.unavailable(FeedStatus.FAILED, f"the adapter returned {type(answer).__name__}, not a Feed")
-    return answer if answer.as_of is None else answer.but(as_of=answer.as_of.astimezone(UTC))
+    as_of = answer.as_of and answer.as_of.astimezone(UTC)
+    return answer.but(as_of=as_of, reason=redacted(answer.reason), notes=tuple(map(redacted, answer.notes)))
 
 
 def _unavailable(error: BaseException) -> Feed:
     try:
-        said = str(error).encode("utf-8", "backslashreplace").decode()
+        said = redacted(str(error).encode("utf-8", "backslashreplace").decode())
     except Exception:  # an exception that cannot even be printed
         said = "(no message)"
     if isinstance(error, NotReadyError):

@@ -12,6 +12,8 @@ from typing import Any
 import duckdb
 
 from recon_core.errors import EngineError, ReconError
+from recon_core.interruption import interruption, stopped_by
+from recon_core.scratch import scratch_folder
 from recon_core.sql import quoted
 from recon_core.sql_functions import MACROS
 
@@ -25,7 +27,7 @@ def connect() -> Iterator[duckdb.DuckDBPyConnection]:
 
     Raises EngineError where memory or disk give out inside.
     """
-    with TemporaryDirectory(prefix="recon-core-", ignore_cleanup_errors=True) as spill:
+    with TemporaryDirectory(prefix="spill-", dir=scratch_folder(), ignore_cleanup_errors=True) as spill:
         settings: dict[str, str | bool | int | float | list[str]] = {
             "memory_limit": MEMORY_LIMIT,
             "temp_directory": spill,
@@ -38,12 +40,13 @@ def connect() -> Iterator[duckdb.DuckDBPyConnection]:
         try:
             connection.execute("SET TimeZone = 'UTC'; SET enable_progress_bar = false")
             connection.execute(MACROS)
-            yield connection
+            with stopped_by(connection.interrupt):
+                yield connection
         except duckdb.InterruptException:
-            raise KeyboardInterrupt from None
+            raise interruption() from None
         except RuntimeError as error:
             if "interrupted" in str(error):  # what DuckDB makes of a signal in the middle of a query
-                raise KeyboardInterrupt from None
+                raise interruption() from None
             raise
         except duckdb.OutOfMemoryException as error:
             raise EngineError(f"out of memory: {_first_line(error)}") from None

@@ -17,7 +17,8 @@
     ├── NoVerdictError      3   raised to embedders where there is no verdict to return
     ├── HaltedError         4   a halt is not lifted, and why
     ├── NotRecordedError    2   a run or a break was asked for that the store does not have
-    └── StateError          5   state that cannot be read or written
+    ├── StateError          5   state that cannot be read or written
+    └── LockedError         75  another run holds the lock
 
 The command line prints the message of any of them, never a traceback.
 """
@@ -38,6 +39,7 @@ class ExitCode(IntEnum):
     HALTED = 4
     DAMAGED = 5
     BREAKS = 10
+    LOCKED = 75
 
 
 EXIT_MEANING = {
@@ -46,6 +48,7 @@ EXIT_MEANING = {
     ExitCode.NO_VERDICT: "no verdict: a feed or the book is unproven",
     ExitCode.HALTED: "trading halted by this run",
     ExitCode.DAMAGED: "state damaged, or not wholly written: nothing was recorded unless it says so",
+    ExitCode.LOCKED: "another run holds the lock; this one did nothing",
     ExitCode.BREAKS: "breaks found, trading goes on",
 }
 
@@ -145,3 +148,9 @@ class StateError(ReconError):
     """The state directory holds something that cannot be read, or cannot be written."""
 
     exit_code = ExitCode.DAMAGED
+
+
+class LockedError(ReconError):
+    """Another run is at work on the same state; this one did nothing, and may be tried again (75 is EX_TEMPFAIL)."""
+
+    exit_code = ExitCode.LOCKED

@@ -23,7 +23,7 @@ from typing import Any
 
 import pluggy
 
-from recon_core import class_checks, hookspecs
+from recon_core import class_checks, hookspecs, log
 from recon_core.brokers import Broker
 from recon_core.drop_ins import find_drop_ins, load_drop_in, mount_drop_ins
 from recon_core.errors import PluginError
@@ -112,12 +112,8 @@ class Host:
             try:
                 observe(**told)
             except (Exception, SystemExit) as error:
-                import logging
-
                 self.observer_failures[plugin.name] += 1
-                logging.getLogger(__name__).error(
-                    "%s: %s failed: %s; the run goes on", plugin, hook_name, cause_of(error, plugin.file)
-                )
+                log.error(f"{plugin}: {hook_name} failed: {cause_of(error, plugin.file)}; the run goes on")
 
     def check_rule(self, rule: type[Rule]) -> None:
         """Raise PluginError unless the SQL and the detail of a rule can be meant: syntax, columns, types, parameters."""

@@ -8,13 +8,17 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from recon_core import log
 from recon_core.config.load import load_configuration
 from recon_core.engine import connect
 from recon_core.errors import NoVerdictError
 from recon_core.host import load_host
+from recon_core.interruption import deferred
 from recon_core.reconcile import Clock, Progress, Request, reconcile, silent
 from recon_core.record import Known, commit, recall, write_out
 from recon_core.report.build import build
+from recon_core.report.events import log_report
+from recon_core.state.lock import hold
 
 
 def _now() -> datetime:
@@ -29,11 +33,14 @@ def run(request: Request, *, output: Path | None = None, clock: Clock = _now, pr
     """
     started_at = clock()
     about = {"run_id": f"{started_at:%Y%m%dT%H%M%SZ}-{secrets.token_hex(4)}", "started_at": started_at}
+    log.bind(run_id=about["run_id"])
+    log.info("run started", config=str(request.config))
     configuration = load_configuration(request.config, load_host, policy=request.policy, today=started_at.date())
-    configuration.host.notify("recon_run_started", run=about | {"config": str(request.config)})
-    known = recall(configuration.settings)
-    folder = output or configuration.settings.state_dir / "runs" / str(about["run_id"])
-    with connect() as connection:
+    state_dir = configuration.settings.state_dir
+    folder = output or state_dir / "runs" / str(about["run_id"])
+    with hold(state_dir, started_at), connect() as connection:
+        configuration.host.notify("recon_run_started", run=about | {"config": str(request.config)})
+        known = recall(configuration.settings)
         verdict = reconcile(
             connection, configuration, request, clock=clock, progress=progress, known=known, output=folder.absolute()
         )
@@ -42,9 +49,11 @@ def run(request: Request, *, output: Path | None = None, clock: Clock = _now, pr
         progress("writing")
         asked = request.as_of is not None
         settings = configuration.settings
-        recorded = commit(connection, settings, verdict, report, known, asked=asked, now=clock(), folder=folder)
-        write_out(connection, settings, verdict, report, recorded, folder)
-    configuration.host.notify("recon_run_finished", report=report)
+        with deferred():
+            recorded = commit(connection, settings, verdict, report, known, asked=asked, now=clock(), folder=folder)
+            write_out(connection, settings, verdict, report, recorded, folder)
+        configuration.host.notify("recon_run_finished", report=report)
+    log_report(report)
     return report
 
 

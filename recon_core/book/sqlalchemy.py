@@ -9,6 +9,7 @@ from typing import Any
 
 from recon_core.config.settings import BookSettings
 from recon_core.errors import BookError, BookSetupError
+from recon_core.redaction import keep_secret, redacted
 
 _CONNECT_SECONDS = 15
 
@@ -33,13 +34,14 @@ def open_sqlalchemy(url: str, settings: BookSettings) -> Iterator[SQLAlchemyBook
     except ModuleNotFoundError as error:
         extra = " (pip install 'recon-core[postgres]')" if error.name == "psycopg" else ""
         raise BookSetupError(f"book.database: the driver {error.name!r} is not installed{extra}") from None
-    password = str(target.password or "")
+    if target.password:
+        keep_secret(str(target.password))
     try:
         with engine.connect() as connection:
             yield SQLAlchemyBook(_read_only(connection), shown, settings)
     except (exc.DBAPIError, exc.SQLAlchemyError, UnicodeError) as error:
         cause = error.orig if isinstance(error, exc.DBAPIError) and error.orig else error
-        text = " ".join((str(cause).replace(password, "***") if password else str(cause)).split())
+        text = " ".join(redacted(str(cause)).split())
         raise BookError(f"book {shown}: {text}; nothing was compared") from None
     finally:
         engine.dispose()

@@ -5,8 +5,10 @@ A command returns its exit code (None is 0) or raises; what it raises becomes a 
 
 from __future__ import annotations
 
+import atexit
 import os
 import sys
+import threading
 from contextlib import suppress
 from importlib import import_module
 from io import UnsupportedOperation
@@ -14,7 +16,11 @@ from typing import Any, NoReturn
 
 import click
 
+from recon_core import log
+from recon_core.cli.logs import log_options, set_level_by_environment
 from recon_core.errors import ExitCode, ReconError
+from recon_core.interruption import OUTSIDE, Interrupted, asked_to_end, heeded
+from recon_core.redaction import masked_stderr
 
 COMMANDS = ("audit", "breaks", "guard", "halt", "history", "plugins", "policy", "report", "rules", "run", "schedule", "schema")
 INTERNAL_ERROR = 1
@@ -53,20 +59,35 @@ class Commands(click.Group):
 
     def main(self, *args: Any, **named: Any) -> Any:
         """Run one command and leave the process with its exit code. Never shows a traceback unless asked to."""
+        with masked_stderr():
+            try:
+                with heeded(), log.shown():
+                    code = self._run(*args, **{"prog_name": "recon-core", **named, "standalone_mode": False})
+            except Interrupted as error:  # while the end of another error was being told
+                code = error.exit_code
+            code = _flushed(code)
+        _leave(code)
+
+    def _run(self, *args: Any, **named: Any) -> int:
         try:
-            code = _exit_code(super().main(*args, **{"prog_name": "recon-core", **named, "standalone_mode": False}))
+            set_level_by_environment()
+            code = _exit_code(super().main(*args, **named))
         except BaseException as error:  # the one place where an error becomes a message
-            code = _told(error)
-        sys.exit(_flushed(code))
+            code = _told(asked_to_end() or error)
+            log.info("ended", exit_code=code, error=str(error))
+        else:
+            log.info("ended", exit_code=code)
+        return code
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="recon-core", prog_name="recon-core")
+@log_options
 def main() -> None:
     """Compares a firm's positions with what its brokers report, classifies the breaks and decides whether trading halts.
 
     Exit codes of run: 0 clean, 10 breaks and trading goes on, 2 usage, configuration, policy or plugin error, 3 no verdict,
-    4 trading halted, 5 state damaged.
+    4 trading halted, 5 state damaged, 75 another run holds the lock.
     """
 
 
@@ -91,6 +112,9 @@ def _told(error: BaseException) -> int:
     """Say on stderr what went wrong, for a person; returns the exit code."""
     if isinstance(error, SystemExit):
         return _exit_code(error.code if error.code is None or isinstance(error.code, int) else INTERNAL_ERROR)
+    if isinstance(error, Interrupted):
+        click.echo(f"recon-core: {error}", err=True)
+        return error.exit_code
     if isinstance(error, (KeyboardInterrupt, click.Abort)):
         click.echo("recon-core: interrupted", err=True)
         return INTERRUPTED
@@ -123,6 +147,16 @@ def _flushed(code: int) -> int:
         click.echo(f"recon-core: the output could not be written: {error.strerror or error}", err=True)
         return code or INTERNAL_ERROR
     return code
+
+
+def _leave(code: int) -> NoReturn:
+    """End the process. With an adapter still at work Python's own ending is left out, which may crash or complain then."""
+    if any(thread.name.startswith(OUTSIDE) for thread in threading.enumerate()):
+        atexit._run_exitfuncs()
+        with suppress(OSError, ValueError):
+            sys.stderr.flush()
+        os._exit(code)
+    sys.exit(code)
 
 
 def _discard_output() -> None:

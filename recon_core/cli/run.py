@@ -13,6 +13,8 @@ from typing import Any
 
 import click
 
+from recon_core.cli.logs import log_options
+
 
 class Time(click.ParamType[datetime]):
     """An ISO 8601 time with its offset, such as 2026-11-20T21:00:00Z."""
@@ -55,13 +57,14 @@ class Folder(click.Path):
 @click.option("--broker", "brokers", multiple=True, metavar="NAME", help="Only this broker; may be repeated.")
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
 @click.option("--output", type=Folder(), help="Folder for report.json, report.html, breaks.parquet.")
+@log_options
 def run(
     config: Path, policy: Path | None, as_of: datetime | None, brokers: tuple[str, ...], as_json: bool, output: Path | None
 ) -> int:
     """Compare the book with the brokers, and decide whether trading halts.
 
     Exit codes: 0 clean, 10 breaks and trading goes on, 4 trading halted, 3 no verdict, 2 configuration or plugin error,
-    5 state damaged.
+    5 state damaged, 75 another run holds the lock.
     """
     from recon_core.reconcile import Request
     from recon_core.report import to_json, to_text
@@ -112,12 +115,19 @@ def _stdout_spared() -> Iterator[None]:
 
 @contextmanager
 def _progress(shown: bool) -> Iterator[Callable[[str], None]]:
-    """A line on a terminal that says what goes on, gone when it is over."""
+    """What goes on, to the log, and on a terminal as a line that is gone when it is over."""
+    from recon_core import log
+
     if not shown:
-        yield lambda _: None
+        yield log.info
         return
     from rich.console import Console
 
     console = Console(stderr=True)
     with console.status("starting") as status:
-        yield lambda step: status.update(step)
+
+        def step(name: str) -> None:
+            status.update(name)
+            log.info(name)
+
+        yield step

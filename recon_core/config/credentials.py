@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from recon_core.errors import ConfigError
+from recon_core.redaction import keep_secret
 from recon_core.regular_file import open_regular
 
 _MAX_BYTES = 1 << 20
@@ -30,8 +31,15 @@ def store_url(store: str | None, folder: Path, environment: Mapping[str, str] = 
 def secret_value(reference: str, folder: Path, environment: Mapping[str, str] = os.environ) -> str:
     """The secret that a reference names; a ``file:`` path starts from ``folder``, and one newline at its end is dropped.
 
-    Raises ConfigError when it cannot be had, without a word of what was found.
+    It is masked in whatever the process says from then on. Raises ConfigError when it cannot be had, without a word of what was
+    found.
     """
+    value = _found(reference, folder, environment)
+    keep_secret(value)
+    return value
+
+
+def _found(reference: str, folder: Path, environment: Mapping[str, str]) -> str:
     kind, _, name = reference.partition(":")
     if kind == "env":
         value = environment.get(name)

@@ -15,6 +15,7 @@ import yaml
 
 from recon_core.config.problems import Path, Place, Problems, quote
 from recon_core.errors import ConfigError
+from recon_core.redaction import keep_url_passwords
 from recon_core.regular_file import open_regular
 
 MAX_BYTES = 4 << 20
@@ -117,6 +118,7 @@ def read_document(path: FilePath, display: str) -> Document:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         return Document(None, _undecodable(display, data, error), digest)
+    keep_url_passwords(text)
     problems = Problems(display, text)
     converter = _Converter(problems)
     tree = _compose(text, problems)

@@ -5,11 +5,11 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
 from recon_core.errors import ReconError
+from recon_core.scratch import scratch_folder
 
 
 class Refusal(NamedTuple):
@@ -53,13 +53,8 @@ class Frame:
 
 def scratch_file(suffix: str) -> Path:
     """A new file of our own, readable by nobody else, that goes when the process ends: for a body freed of its frame."""
-    with tempfile.NamedTemporaryFile(dir=_scratch().name, suffix=suffix, delete=False) as made:
+    with tempfile.NamedTemporaryFile(dir=scratch_folder(), suffix=suffix, delete=False) as made:
         return Path(made.name)
-
-
-@cache
-def _scratch() -> tempfile.TemporaryDirectory[str]:
-    return tempfile.TemporaryDirectory(prefix="recon-core-", ignore_cleanup_errors=True)
 
 
 def sql_path(path: Path | str) -> str:
