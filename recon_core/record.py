@@ -185,12 +185,12 @@ def _moved(verdict: Verdict, clocks: Mapping[str, datetime], now: datetime) -> l
 def _seen(connection: duckdb.DuckDBPyConnection, verdict: Verdict) -> list[Seen]:
     numbers = ", ".join(
         f"CASE WHEN {name} IS NOT NULL THEN plain_text({name}) END"
-        for name in ("book_quantity", "broker_quantity", "quantity_difference", "impact")
+        for name in ("book_quantity", "broker_quantity", "quantity_difference")
     )
     reasons = [*(entry.reason for entry in verdict.policy.suppress), *(entry.reason for entry in verdict.accepted)]
     rows = connection.execute(
-        f"""SELECT id, broker, account, symbol, leg, type, severity, {numbers}, (halts AND live)::INTEGER, suppressed_by,
-            superseded_by, detail FROM breaks ORDER BY place LIMIT {FOLLOWED}"""
+        f"""SELECT id, broker, account, symbol, leg, type, severity, {numbers}, impact::VARCHAR,
+            (halts AND live)::INTEGER, suppressed_by, superseded_by, detail FROM breaks ORDER BY place LIMIT {FOLLOWED}"""
     ).fetchall()
     at = Seen._fields.index("suppressed")
     return [Seen._make((*row[:at], None if row[at] is None else reasons[row[at]], *row[at + 1 :])) for row in rows]

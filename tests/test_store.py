@@ -102,6 +102,19 @@ def test_two_writers_wait_for_one_another(tmp_path: Path) -> None:
         assert store.head().seq == 80
 
 
+@pytest.mark.case("G07")
+def test_a_file_that_was_taken_is_known_however_many_runs_came_since(tmp_path: Path) -> None:
+    with open_store(None, tmp_path) as store, store.transaction():
+        for number in range(120):
+            report = report_samples.report(run_id=f"20261120T210502Z-{number:08x}", as_of="2026-11-20T21:00:00Z")
+            report["feeds"] = [report_samples.feed(sha256=f"{number:064x}")]
+            text, line = to_json(report), entry(report)
+            add_run(store.database, ANALYST, report, live=True, scopes=[], text=text, summarise=line)
+        known = delivered(store.database)["prime"]
+    assert len(known) == 120
+    assert known[f"{0:064x}"] == date(2026, 11, 20)
+
+
 def test_a_store_with_a_flipped_bit_is_read_as_it_was_or_refused(tmp_path: Path) -> None:
     made = tmp_path / "made"
     place, look = ("prime", "MAIN"), ("9", "1", "8", "80.0000", 1, None, None, "x")

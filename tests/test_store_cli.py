@@ -127,7 +127,10 @@ def test_an_export_can_be_checked_without_the_program(week: Week) -> None:
 def test_breaks_are_listed_by_pattern_and_shown_by_the_beginning_of_an_id(week: Week) -> None:
     report = week.day(16, feed(("AAPL", "90"), ("MSFT", "49")))
     ids = {entry["symbol"]: entry["id"] for entry in report["discrepancies"]}
-    assert ids["AAPL"] in week.command("breaks", "list", "--symbol", "AA*").output
+    listed = json.loads(week.command("breaks", "list", "--json", "--symbol", "AA*").output)
+    figures = ("book_quantity", "broker_quantity", "quantity_difference", "impact", "detail", "halts", "open_days")
+    found = next(entry for entry in report["discrepancies"] if entry["symbol"] == "AAPL")
+    assert [{name: entry[name] for name in figures} for entry in listed] == [{name: found[name] for name in figures}]
     assert ids["MSFT"] not in week.command("breaks", "list", "--symbol", "AA*").output
     assert week.command("breaks", "list", "--status", "resolved").output == "none\n"
     assert week.command("breaks", "assign", ids["AAPL"][:10], "--to", "ann").exit_code == 0

@@ -56,7 +56,7 @@ def verify(*, anchors: tuple[Head, ...], config: Path) -> None:
             raise StateError("\n".join(f"{store.name}: {fault}" for fault in shown))
         head = store.head()
     met = f", {len(anchors)} anchor{'' if len(anchors) == 1 else 's'} met" if anchors else ", held against no anchor"
-    click.echo(f"whole: {head.seq} records{met}; head {head}")
+    click.echo(f"whole: {head.seq} record{'' if head.seq == 1 else 's'}{met}; head {head}")
 
 
 @audit.command("export")
