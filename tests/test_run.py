@@ -574,11 +574,12 @@ def test_an_escalation_that_only_warns_is_said(deployment: Deployment) -> None:
     assert any("escalation.seen" in warning for warning in report["warnings"])
 
 
-def test_runs_that_end_together_are_all_in_the_history(deployment: Deployment) -> None:
+def test_of_runs_begun_together_those_that_reach_a_verdict_are_in_the_history(deployment: Deployment) -> None:
     running = [subprocess.Popen([str(COMMAND), "run"], cwd=deployment.folder, stdout=subprocess.DEVNULL) for _ in range(4)]
-    assert [process.wait(timeout=120) for process in running] == [0, 0, 0, 0]
+    codes = [process.wait(timeout=120) for process in running]
+    assert set(codes) <= {0, 75}
     history = json.loads((deployment.folder / ".state" / "eod_recon_breaks.json").read_text(encoding="utf-8"))
-    assert len(history["runs"]) == 4
+    assert len(history["runs"]) == codes.count(0) >= 1
 
 
 @pytest.mark.parametrize("column", ["multiplier", "currency"])
