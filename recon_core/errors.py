@@ -47,7 +47,7 @@ EXIT_MEANING = {
     ExitCode.USAGE: "usage, configuration, policy or plugin error; nothing was compared",
     ExitCode.NO_VERDICT: "no verdict: a feed or the book is unproven",
     ExitCode.HALTED: "trading halted by this run",
-    ExitCode.DAMAGED: "state damaged, or not wholly written: nothing was recorded unless it says so",
+    ExitCode.DAMAGED: "state damaged or not wholly written, or a halt not confirmed: it says what was recorded",
     ExitCode.LOCKED: "another run holds the lock; this one did nothing",
     ExitCode.BREAKS: "breaks found, trading goes on",
 }

@@ -37,7 +37,10 @@ def recon_run_started(run: Mapping[str, Any]) -> None:
 
 @hookspec
 def recon_decision_made(report: Mapping[str, Any]) -> None:
-    """The decision is made, nothing is written yet: the report as ``--json`` prints it. Observes only."""
+    """The decision is made and, where it halts, trading is stopped; nothing is recorded yet. The report as ``--json`` prints it.
+
+    Observes only.
+    """
 
 
 @hookspec

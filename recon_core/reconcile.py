@@ -117,6 +117,7 @@ def reconcile(
         scan=scanned,
         totals=tuple(sums),
         decision=decision,
+        mode=settings.halt.mode,
         worst=tuple(worst(connection, LISTED)),
         listed=sums[0].break_count + quiet.suppressed,
         suppressed_count=quiet.suppressed,

@@ -87,7 +87,7 @@ def commit(
 ) -> Recorded:
     """Record the verdict in the store and the audit chain, in one transaction. Raises StateError: then nothing is recorded.
 
-    ``asked`` says that a person asked for the run's time. ``report`` gets the paths of its outputs in ``folder`` (which
+    ``asked`` says that a person chose the run's time or policy. ``report`` gets the paths of its outputs in ``folder`` (which
     ``write_out`` writes), the age of its breaks and its audit record.
     """
     if known.trouble:

@@ -1,4 +1,4 @@
-"""One run, from what it is asked to what it leaves behind: reconcile, report, record. Nothing else orders these steps."""
+"""One run, from what it is asked to what it leaves behind: reconcile, stop, record, permit. Nothing else orders these steps."""
 
 from __future__ import annotations
 
@@ -10,12 +10,13 @@ from typing import Any
 
 from recon_core import log
 from recon_core.config.load import load_configuration
+from recon_core.enforcement import failure_told, permit_and_tell, say, stop
 from recon_core.engine import connect
 from recon_core.errors import NoVerdictError
 from recon_core.host import load_host
 from recon_core.interruption import deferred
 from recon_core.reconcile import Clock, Progress, Request, reconcile, silent
-from recon_core.record import Known, commit, recall, write_out
+from recon_core.record import Known, commit, recall, though_recorded, write_out
 from recon_core.report.build import build
 from recon_core.report.events import log_report
 from recon_core.state.lock import hold
@@ -31,7 +32,15 @@ def run(request: Request, *, output: Path | None = None, clock: Clock = _now, pr
     Files go to ``output``, by default a folder of the run in the state directory. Raises ReconError where there is no
     verdict at all; then every earlier file is as it was.
     """
-    started_at = clock()
+    started_at, chosen = clock(), request.as_of is not None or request.policy is not None
+    with failure_told(request.config, started_at, chosen=chosen):
+        return _run(request, started_at, output=output, clock=clock, progress=progress, chosen=chosen)
+
+
+def _run(
+    request: Request, started_at: datetime, *, output: Path | None, clock: Clock, progress: Progress, chosen: bool
+) -> dict[str, Any]:
+    """``chosen``: a person chose the run's time or policy, so that it permits nothing and is no measure of how things stand."""
     about = {"run_id": f"{started_at:%Y%m%dT%H%M%SZ}-{secrets.token_hex(4)}", "started_at": started_at}
     log.bind(run_id=about["run_id"])
     log.info("run started", config=str(request.config))
@@ -44,14 +53,17 @@ def run(request: Request, *, output: Path | None = None, clock: Clock = _now, pr
         verdict = reconcile(
             connection, configuration, request, clock=clock, progress=progress, known=known, output=folder.absolute()
         )
-        report = build(verdict, run=about, finished_at=clock())
-        configuration.host.notify("recon_decision_made", report=report)
-        progress("writing")
-        asked = request.as_of is not None
-        settings = configuration.settings
+        run_id, settings = str(about["run_id"]), configuration.settings
         with deferred():
-            recorded = commit(connection, settings, verdict, report, known, asked=asked, now=clock(), folder=folder)
+            stopped = stop(verdict, settings, configuration.host, run_id=run_id, now=clock())
+            report = build(verdict, run=about, finished_at=clock())
+            say(report, stopped)
+            configuration.host.notify("recon_decision_made", report=report)
+            progress("writing")
+            recorded = commit(connection, settings, verdict, report, known, asked=chosen, now=clock(), folder=folder)
             write_out(connection, settings, verdict, report, recorded, folder)
+            with though_recorded(run_id):
+                permit_and_tell(verdict, settings, report, recorded.head, started_at=started_at, now=clock(), chosen=chosen)
         configuration.host.notify("recon_run_finished", report=report)
     log_report(report)
     return report

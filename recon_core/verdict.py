@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from typing import Any
+from typing import Any, Literal
 
 from recon_core.book.survey import Survey
 from recon_core.config.policy import Policy
@@ -37,6 +37,7 @@ class Verdict:
     scan: Scan
     totals: tuple[Total, ...]
     decision: Decision
+    mode: Literal["armed", "shadow"]
     worst: tuple[Mapping[str, Any], ...]
     listed: int
     suppressed_count: int
@@ -63,8 +64,13 @@ class Verdict:
         return "breaks" if self.firm.break_count else "clean"
 
     @property
+    def halts(self) -> bool:
+        """Whether this verdict stops trading: not in shadow mode, whatever was decided."""
+        return self.decision.halt and self.mode == "armed"
+
+    @property
     def exit_code(self) -> ExitCode:
         """The first that holds: halted, no verdict, breaks, clean."""
-        if self.decision.halt:
+        if self.halts:
             return ExitCode.HALTED
         return {"incomplete": ExitCode.NO_VERDICT, "breaks": ExitCode.BREAKS, "clean": ExitCode.CLEAN}[self.word]

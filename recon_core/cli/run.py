@@ -64,7 +64,7 @@ def run(
     """Compare the book with the brokers, and decide whether trading halts.
 
     Exit codes: 0 clean, 10 breaks and trading goes on, 4 trading halted, 3 no verdict, 2 configuration or plugin error,
-    5 state damaged, 75 another run holds the lock.
+    5 state damaged or a halt not confirmed, 75 another run holds the lock.
     """
     from recon_core.reconcile import Request
     from recon_core.report import to_json, to_text

@@ -75,7 +75,7 @@ def _text(value: Any) -> str:
 
 def _decision_word(report: Report) -> str:
     if report["decision"]["halt"]:
-        return "Trading halts"
+        return "Trading halts" if wording.halts(report) else "Trading would halt (shadow mode)"
     return "Not halted, no verdict" if report["verdict"] == "incomplete" else "Trading goes on"
 
 
@@ -128,8 +128,9 @@ def _reasons(report: Report) -> str:
     items = f'<ol class="reasons">{items}</ol>' if items else ""
     wanted = wording.required(report)
     required = "".join(f'<p class="required">{wanted} <b>{_text(action)}</b></p>' for action in decision["require"])
-    heading = f"Why trading halts{wording.halted_scope(report)}" if decision["halt"] else "What the policy says"
-    return f'<section aria-labelledby="why"><h2 id="why">{escape(heading)}</h2>{items}{required}</section>'
+    done = "".join(f"<p>{escape(sentence)}</p>" for sentence in wording.carried_out(report))
+    heading = escape(wording.why_heading(report))
+    return f'<section aria-labelledby="why"><h2 id="why">{heading}</h2>{items}{done}{required}</section>'
 
 
 def _reason(reason: Mapping[str, Any], symbols: Mapping[str, str]) -> str:

@@ -77,11 +77,13 @@ def _decision(report: Report, width: int, paint: _Painter) -> Iterator[str]:
     decision = report["decision"]
     if not (decision["reasons"] or decision["require"]):
         return
-    yield paint(f"Why trading halts{wording.halted_scope(report)}" if decision["halt"] else "What the policy says", bold=True)
+    yield paint(wording.why_heading(report), bold=True)
     for number, reason in enumerate(decision["reasons"], 1):
         told = f"{number}. {visible(reason['detail'])} [stops: {visible(reason['scope'])}]"
         yield from layout.indented(told, width, hang=3)
         yield from layout.indented(visible(reason["policy"]), width, indent=5, hang=2)
+    for done in wording.carried_out(report):
+        yield from layout.indented(done, width, hang=2)
     for action in decision["require"]:
         yield from layout.indented(f"{wording.required(report)} {visible(action)}", width, hang=2)
 

@@ -81,7 +81,7 @@ def unproven(report: Report) -> list[str]:
 
 def level(report: Report) -> Literal["halt", "doubt", "clean"]:
     """How bad it is: trading halts; breaks or no verdict; or nothing at all to say."""
-    if report["decision"]["halt"]:
+    if halts(report):
         return "halt"
     return "clean" if report["verdict"] == "clean" and report["exit_code"] == 0 else "doubt"
 
@@ -109,7 +109,36 @@ def decision(report: Report) -> str:
     if not report["decision"]["halt"]:
         return "no verdict; trading is not halted by this run" if report["verdict"] == "incomplete" else "trading goes on"
     why = because(report)
-    return f"TRADING HALTS{halted_scope(report)}{': ' if why else ''}{why}"
+    word = "TRADING HALTS" if halts(report) else "TRADING WOULD HALT, and goes on in shadow mode"
+    return f"{word}{halted_scope(report)}{': ' if why else ''}{why}"
+
+
+def halts(report: Report) -> bool:
+    """Whether trading halts: in shadow mode it does not, whatever was decided."""
+    return bool(report["decision"]["halt"]) and report["halting"]["mode"] == "armed"
+
+
+def why_heading(report: Report) -> str:
+    """What stands above the reasons of the decision."""
+    if not report["decision"]["halt"]:
+        return "What the policy says"
+    return f"Why trading {'halts' if halts(report) else 'would halt'}{halted_scope(report)}"
+
+
+def carried_out(report: Report) -> list[str]:
+    """What was done to stop trading, a sentence each: the latch, then every halt action; empty where nothing was to be done."""
+    halting = report["halting"]
+    if not halting["raised"]:
+        return []
+    scopes = ", ".join(map(visible, halting["raised"]))
+    trouble = halting["trouble"]
+    latch = f"Latch: NOT AS IT SHOULD BE: {visible(trouble)}" if trouble else f"Latch raised for {scopes}; permits revoked."
+    return [latch, *(_action(each) for each in halting["actions"])]
+
+
+def _action(result: Mapping[str, Any]) -> str:
+    word = "confirmed" if result["confirmed"] else "NOT CONFIRMED"
+    return f"Halt action {visible(result['name'])}: {word}: {visible(result['detail'])}"
 
 
 def because(report: Report) -> str:
@@ -129,7 +158,7 @@ def halted_scope(report: Report) -> str:
 
 def required(report: Report) -> str:
     """What stands before each thing that the policy requires; an escalation may require something and not halt."""
-    return "Required before trading goes on:" if report["decision"]["halt"] else "Required by the policy:"
+    return "Required before trading goes on:" if halts(report) else "Required by the policy:"
 
 
 class Escalated(NamedTuple):

@@ -61,6 +61,7 @@ def add_run(
             **{name: report[name] for name in ("run_id", "as_of", "verdict", "exit_code", "break_count", "total_impact")},
             "live": live,
             "halt": report["decision"]["halt"],
+            "halting": report["halting"],
             "reasons": [{name: reason[name] for name in ("policy", "detail", "scope")} for reason in report["decision"]["reasons"]],
             "report_sha256": sha256(text.encode()).hexdigest(),
         },
