@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from recon_core import log
+from recon_core.config.credentials import store_url
 from recon_core.config.load import load_configuration
 from recon_core.enforcement import failure_told, permit_and_tell, say, stop
 from recon_core.engine import connect
@@ -20,6 +21,7 @@ from recon_core.record import Known, commit, recall, though_recorded, write_out
 from recon_core.report.build import build
 from recon_core.report.events import log_report
 from recon_core.state.lock import hold
+from recon_core.state.store import run_lock
 
 
 def _now() -> datetime:
@@ -45,15 +47,16 @@ def _run(
     log.bind(run_id=about["run_id"])
     log.info("run started", config=str(request.config))
     configuration = load_configuration(request.config, load_host, policy=request.policy, today=started_at.date())
-    state_dir = configuration.settings.state_dir
-    folder = output or state_dir / "runs" / str(about["run_id"])
-    with hold(state_dir, started_at), connect() as connection:
+    settings = configuration.settings
+    folder = output or settings.state_dir / "runs" / str(about["run_id"])
+    store_lock = run_lock(store_url(settings.store, settings.folder))
+    with hold(settings.state_dir, started_at, store_lock), connect() as connection:
         configuration.host.notify("recon_run_started", run=about | {"config": str(request.config)})
-        known = recall(configuration.settings)
+        known = recall(settings)
         verdict = reconcile(
             connection, configuration, request, clock=clock, progress=progress, known=known, output=folder.absolute()
         )
-        run_id, settings = str(about["run_id"]), configuration.settings
+        run_id = str(about["run_id"])
         with deferred():
             stopped = stop(verdict, settings, configuration.host, run_id=run_id, now=clock())
             report = build(verdict, run=about, finished_at=clock())

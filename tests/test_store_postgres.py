@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -11,10 +12,10 @@ import pytest
 from services import PASSWORD, postgres
 from week import AAPL, MSFT, Week, age, feed
 
-from recon_core.errors import StateError
+from recon_core.errors import LockedError, StateError
 from recon_core.state import audit
 from recon_core.state.actor import Actor
-from recon_core.state.postgres import SCHEMA, open_postgres
+from recon_core.state.postgres import SCHEMA, hold_runs, open_postgres
 from recon_core.state.runs import faults
 from recon_core.state.schema import STEPS, VERSION
 from recon_core.state.store import open_store
@@ -133,3 +134,41 @@ def test_a_store_that_cannot_be_reached_is_damaged_state_without_its_password(
             Week(tmp_path, config="store: env:RECON_TEST_STORE").day(16, feed(AAPL, MSFT))
         assert "canary" not in str(refused.value)
     assert not [path for path in (tmp_path / ".state").rglob("*") if path.name != "run.lock"]
+
+
+def test_one_run_at_a_time_holds_the_lock_of_the_store(url: str) -> None:
+    with hold_runs(url):
+        with pytest.raises(LockedError) as error, hold_runs(url):
+            pass
+        assert f"another run holds the lock (process {os.getpid()} on {os.uname().nodename} since 20" in str(error.value)
+        assert PASSWORD not in str(error.value)
+    with hold_runs(url):
+        pass
+
+
+def test_runs_on_two_hosts_exclude_each_other(url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RECON_TEST_STORE", url)
+    weeks = [
+        Week(tmp_path / name, config="store: env:RECON_TEST_STORE") for name in ("one", "two") if (tmp_path / name).mkdir() is None
+    ]
+    with hold_runs(url), pytest.raises(LockedError):
+        weeks[0].day(16, feed(AAPL, MSFT))
+    assert weeks[0].day(16, feed(AAPL, MSFT))["verdict"] == "clean"
+    assert weeks[1].day(17, feed(AAPL, MSFT))["verdict"] == "clean"
+
+
+def test_a_lock_whose_connection_ended_is_free_and_its_holder_is_told(url: str, caplog: pytest.LogCaptureFixture) -> None:
+    with open_postgres(url) as other, hold_runs(url):
+        other.execute("SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory'")
+        with hold_runs(url):
+            pass
+    assert "the connection ended that held the lock" in caplog.text
+
+
+def test_a_store_that_cannot_be_asked_for_its_lock_keeps_no_run_from_halting(caplog: pytest.LogCaptureFixture) -> None:
+    entered = False
+    with hold_runs(f"postgresql://recon:{PASSWORD}@127.0.0.1:1/postgres"):
+        entered = True
+    assert entered
+    assert "the store's lock was not taken" in caplog.text
+    assert PASSWORD not in caplog.text

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
-from recon_core.errors import StateError
+from recon_core import log
+from recon_core.errors import LockedError, StateError
 from recon_core.state.database import Value
 
 if TYPE_CHECKING:
@@ -18,6 +20,7 @@ SCHEMA = "recon_core"
 CONNECT_SECONDS = 10
 STATEMENT_SECONDS = 60
 WRITERS = 0x7265636F6E  # the advisory lock that one writer at a time holds
+RUNS = WRITERS + 1  # the one that a run holds from its beginning to its end
 
 
 @contextmanager
@@ -47,6 +50,46 @@ def open_postgres(url: str) -> Iterator[Postgres]:
         database.execute(f"SET statement_timeout = '{STATEMENT_SECONDS}s'")
         database.execute(f"SET search_path = {SCHEMA}")
         yield database
+
+
+@contextmanager
+def hold_runs(url: str) -> Iterator[None]:
+    """Be the only run of the store while the block lasts, on whichever host. A connection that ends, however, ends the lock.
+
+    Raises LockedError where another run holds it. A server that cannot be asked is a warning: what halts must halt, and that
+    nothing can be recorded ends the run later.
+    """
+    with ExitStack() as held:
+        try:
+            database = held.enter_context(open_postgres(url))
+            database.execute(
+                "SELECT set_config('application_name', ?, false)", (f"recon-core process {os.getpid()} on {os.uname().nodename}",)
+            )
+            if database.execute("SELECT pg_try_advisory_lock(?)", (RUNS,)) != [(True,)]:
+                raise LockedError(f"{database.name}: another run holds the lock{_holder(database)}; this one did nothing")
+            held.callback(_let_go, database)
+        except StateError as error:
+            log.warning(f"the store's lock was not taken: {error}")
+        yield
+
+
+def _let_go(database: Postgres) -> None:
+    try:
+        kept = database.execute("SELECT pg_advisory_unlock(?)", (RUNS,)) == [(True,)]
+    except StateError:
+        kept = False
+    if not kept:
+        log.warning(f"{database.name}: the connection ended that held the lock; another run may have begun meanwhile")
+
+
+def _holder(database: Postgres) -> str:
+    """Who holds the lock, for a person; empty where the server does not say."""
+    found = database.execute(
+        "SELECT application_name, backend_start FROM pg_stat_activity JOIN pg_locks USING (pid) "
+        "WHERE locktype = 'advisory' AND granted AND (classid::bigint << 32) + objid::bigint = ?",
+        (RUNS,),
+    )
+    return "".join(f" ({name.removeprefix('recon-core ')} since {since:%Y-%m-%dT%H:%M:%S%z})" for name, since in found[:1])
 
 
 class Postgres:

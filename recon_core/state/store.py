@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -82,6 +82,18 @@ def has_store(url: str | None, state_dir: Path) -> bool:
     from recon_core.state.sqlite import NAME
 
     return url is not None or os.path.lexists(state_dir / NAME)
+
+
+def run_lock(url: str | None) -> AbstractContextManager[None]:
+    """The lock of the store itself, which runs on other hosts see; that of a file is the one of its state directory.
+
+    Entering it raises LockedError where another run holds it.
+    """
+    if url is None:
+        return nullcontext()
+    from recon_core.state.postgres import hold_runs
+
+    return hold_runs(url)
 
 
 def _opened(url: str | None, state_dir: Path, create: bool, check: bool) -> AbstractContextManager[Database]:
