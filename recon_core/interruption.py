@@ -93,11 +93,12 @@ def heeded() -> Iterator[None]:
 @contextmanager
 def stopped_by(stop: Callable[[], None]) -> Iterator[None]:
     """A signal calls ``stop``, from another thread and perhaps more than once, to end a long call into a library in the block."""
-    _signals.stops.append(stop)
+    signals = _signals  # one that is closed late, by the garbage collector, may find another in its place
+    signals.stops.append(stop)
     try:
         yield
     finally:
-        _signals.stops.remove(stop)
+        signals.stops.remove(stop)
 
 
 @contextmanager

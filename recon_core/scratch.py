@@ -11,6 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory, gettempdir
 
+from recon_core.errors import EngineError
 from recon_core.interruption import deferred
 
 PREFIX = "recon-core-scratch-"
@@ -22,12 +23,18 @@ _made: TemporaryDirectory[str] | None = None
 
 
 def scratch_folder() -> Path:
-    """A folder in the system's temporary directory, readable by nobody else, for all threads of this process."""
+    """A folder in the system's temporary directory, readable by nobody else, for all threads of this process.
+
+    Raises EngineError where none can be made.
+    """
     global _made
     with _making, deferred():
         if _made is None:
-            _remove_left_behind(Path(gettempdir()))
-            _made = TemporaryDirectory(prefix=PREFIX, ignore_cleanup_errors=True)
+            try:
+                _remove_left_behind(Path(gettempdir()))
+                _made = TemporaryDirectory(prefix=PREFIX, ignore_cleanup_errors=True)
+            except OSError as error:
+                raise EngineError(f"no temporary folder can be made ({error.strerror or error}); set TMPDIR to one") from None
             # Held open and locked for as long as the process lives: so others can tell that the folder is in use.
             with suppress(OSError):  # where the file system has no locks, nothing is taken for abandoned either
                 fcntl.flock(os.open(_made.name, os.O_RDONLY | os.O_DIRECTORY), fcntl.LOCK_SH | fcntl.LOCK_NB)
