@@ -7,7 +7,7 @@ READY := $(VENV)/.ready
 SOURCES := recon_core plugins tests examples bench docs
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint cases docs services bench lock clean
+.PHONY: help run test lint faults cases docs services bench lock clean
 
 help:  ## what there is to make
 	@sed -n 's/^\([a-z]*\):.*  ## /make \1\t/p' $(MAKEFILE_LIST) | expand -t 18
@@ -27,6 +27,9 @@ lint: $(READY)  ## format, style, types and layers
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+faults: $(READY)  ## every fault of tests/faults (as root, more than an hour), where `make test` tries a sample
+	$(BIN)/pytest -n 2 --dist loadgroup --faults tests/faults
+
 cases: $(READY)  ## which cases of the catalogue have a test, and which have none
 	@$(BIN)/pytest --cases
 
@@ -37,11 +40,14 @@ bench: $(READY)  ## time and memory, as ratios
 	$(BIN)/python bench/run.py
 
 # The tests start servers of their own: policy-rc.d keeps the packages from starting theirs.
-services:  ## install the servers and the browser that some tests use (Debian, as root)
+services:  ## install the servers, the browser and the tools that some tests use (Debian, as root)
 	@missing=; \
 	ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || missing="$$missing postgresql"; \
-	for name in chromium prometheus prometheus-pushgateway; do command -v $$name >/dev/null || missing="$$missing $$name"; done; \
-	if [ -z "$$missing" ]; then echo "make: postgresql, chromium, prometheus and prometheus-pushgateway are installed"; \
+	for name in chromium prometheus prometheus-pushgateway strace eatmydata; do \
+		command -v $$name >/dev/null || missing="$$missing $$name"; \
+	done; \
+	[ -x /sbin/mkfs.ext4 ] || missing="$$missing e2fsprogs"; \
+	if [ -z "$$missing" ]; then echo "make: all that the tests use is installed"; \
 	elif [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 		policy=/usr/sbin/policy-rc.d; \
 		if [ ! -e $$policy ]; then printf '#!/bin/sh\nexit 101\n' >$$policy; chmod 755 $$policy; trap "rm -f $$policy" EXIT; fi; \

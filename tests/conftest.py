@@ -5,6 +5,7 @@ from collections import defaultdict
 from pathlib import Path
 
 import pytest
+from services import NO_RIGHTS
 
 CASES = Path(__file__).parent / "cases" / "ids.txt"
 
@@ -13,6 +14,7 @@ def pytest_addoption(parser):
     parser.addoption(
         "--cases", action="store_true", help="list the cases of the catalogue and how many tests prove each; run nothing"
     )
+    parser.addoption("--faults", action="store_true", help="try every fault of tests/faults, not a sample of them")
 
 
 def pytest_collection_modifyitems(config, items):
@@ -47,6 +49,8 @@ def case_titles():
 def _skip_is_failure(report):
     if os.environ.get("CI") == "true" and report.skipped and not hasattr(report, "wasxfail"):
         reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr
+        if NO_RIGHTS in str(reason):
+            return
         report.outcome = "failed"
         report.longrepr = f"skipped where nothing may be skipped (CI=true): {reason}"
 

@@ -15,6 +15,8 @@ from tempfile import mkdtemp
 import pytest
 
 PASSWORD = "not-in-any-message"
+NO_RIGHTS = "no rights here: "
+"""How the reason begins of a skip that is none's fault: nothing that can be installed lets a container trace or mount."""
 
 
 def postgres_binaries() -> Path | None:

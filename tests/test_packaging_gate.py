@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from services import NO_RIGHTS
 
 TESTS = Path(__file__).parent
 SUITE = """
@@ -28,7 +29,8 @@ def test_fails_as_expected():
 @pytest.fixture
 def gate(tmp_path):
     """Run pytest on a suite under the project's own conftest."""
-    shutil.copy(TESTS / "conftest.py", tmp_path)
+    for name in ("conftest.py", "services.py"):
+        shutil.copy(TESTS / name, tmp_path)
     (tmp_path / "cases").mkdir()
     shutil.copy(TESTS / "cases" / "ids.txt", tmp_path / "cases")
     (tmp_path / "pytest.ini").write_text("[pytest]\nmarkers = case(*ids)\n")
@@ -40,6 +42,13 @@ def gate(tmp_path):
         return subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path, env=environment)
 
     return gate
+
+
+def test_skip_for_want_of_rights_is_a_skip_even_in_ci(gate):
+    suite = f"import pytest\n\ndef test_mounts():\n    pytest.skip({NO_RIGHTS + 'nothing can be mounted'!r})\n"
+    ran = gate(suite=suite, ci="true")
+    assert ran.returncode == 0
+    assert "1 skipped" in ran.stdout
 
 
 def test_skip_is_a_skip_on_a_machine_of_a_user(gate):

@@ -1,0 +1,104 @@
+"""Faults at system calls, by strace: which calls of a command change its state, and what one of them is made to do."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from collections import Counter
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
+
+import pytest
+from scenes import Done, Scene, run
+from services import NO_RIGHTS
+
+CHANGING = (
+    "open", "openat", "creat", "write", "writev", "pwrite64", "pwritev", "pwritev2", "fsync", "fdatasync", "sync_file_range",
+    "rename", "renameat", "renameat2", "unlink", "unlinkat", "rmdir", "mkdir", "mkdirat", "link", "linkat", "symlink", "symlinkat",
+    "ftruncate", "truncate", "fallocate", "chmod", "fchmod", "fchmodat", "utimensat", "copy_file_range", "sendfile",
+)  # fmt: skip
+_LINE = re.compile(r"(?P<thread>\d+) +(?P<name>\w+)\((?P<text>.*)")
+
+
+@dataclass(frozen=True)
+class Call:
+    """One system call that changes the state: the ``when``-th of its name in its thread."""
+
+    name: str
+    when: int
+    text: str
+
+    def moved(self, offset: int) -> Call:
+        """The call of that name so many later (earlier)."""
+        return replace(self, when=max(self.when + offset, 1))
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.when} ({self.text[:120]})"
+
+
+@cache
+def why_not() -> str:
+    """Why strace can do nothing here; empty where it can."""
+    if shutil.which("strace") is None:
+        return "strace is not installed (make services)"
+    done = subprocess.run(["strace", "-f", "-o", "/dev/null", "true"], capture_output=True, text=True, check=False)
+    return f"{NO_RIGHTS}strace may not trace: {done.stderr.strip()}" if done.returncode else ""
+
+
+def need_strace() -> None:
+    """Skip, and say why, where strace can do nothing."""
+    if why := why_not():
+        pytest.skip(why)
+
+
+def changing_calls(scene: Scene, folder: Path) -> list[Call]:
+    """The calls of the scene's command, which is run once, that change something in the state directory, in their order."""
+    log = folder.with_name(f"{folder.name}.strace")
+    run(folder, *scene.command, before=_strace(log))
+    return [call for call, changes in _calls(log, folder) if changes]
+
+
+ATTEMPTS = (0, 0, -1, 1, -2)
+"""How far from the traced place to try: what comes before it differs a little from run to run."""
+
+
+def inject(scene: Scene, folder: Path, call: Call, fault: str) -> Done | None:
+    """Run the scene's command, with ``fault`` (``signal=KILL``, ``error=EIO``) at one call.
+
+    None where the fault came to no call that touches the state: see ``ATTEMPTS``.
+    """
+    log = folder.with_name(f"{folder.name}.strace")
+    kills = fault.startswith("signal=")
+    done = run(
+        folder,
+        *scene.command,
+        before=[*_strace(log, filtered=not kills), "-e", f"inject={call.name}:{fault}:when={call.when}"],
+    )
+    mark = re.compile(rf"\b{call.name}\(.*(= \?|<unfinished \.\.\.>)$" if kills else r"\(INJECTED\)$")
+    lines = log.read_text(errors="replace").splitlines()
+    if not any(mark.search(line) and str(folder / ".state") in line for line in lines) or (kills and done.returncode >= 0):
+        return None
+    return Done(done.returncode, done.stdout, done.stderr, fault=f"{fault} at {call}")
+
+
+def _strace(log: Path, *, filtered: bool = True) -> list[str]:
+    fast = ["--seccomp-bpf"] if filtered else []  # with it, strace 6.1 injects no signals
+    return ["strace", "-f", *fast, "-qq", "-y", "-s", "16", "-o", str(log), "-e", f"trace={','.join(CHANGING)}"]
+
+
+def _calls(log: Path, folder: Path) -> list[tuple[Call, bool]]:
+    """Every traced call, and whether it changes the state."""
+    count: Counter[tuple[str, str]] = Counter()
+    found = []
+    for line in log.read_text(errors="replace").splitlines():
+        match = _LINE.match(line)
+        if match is None or "resumed>" in line:
+            continue
+        count[match["thread"], match["name"]] += 1
+        opens = match["name"] in ("open", "openat")
+        done = not re.search(r"= -1 E\w+ \([^)]*\)$", line)
+        changes = done and str(folder / ".state") in line and (not opens or re.search(r"O_CREAT|O_TRUNC", line) is not None)
+        found.append((Call(match["name"], count[match["thread"], match["name"]], match["text"]), changes))
+    return found

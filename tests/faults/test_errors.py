@@ -1,0 +1,25 @@
+"""EIO, ENOSPC, EDQUOT, EACCES and EINTR at every system call that changes the state: none is swallowed."""
+
+from injection import ATTEMPTS, changing_calls, inject, need_strace
+from scenes import judge, look
+
+ERRORS = ("EIO", "ENOSPC", "EDQUOT", "EACCES", "EINTR")
+
+
+def test_an_error_at_any_change_of_the_state_is_told_or_made_good(scene, tmp_path, picked, tell):
+    need_strace()
+    scene.make(tmp_path / "made")
+    before = look(tmp_path / "made")
+    calls = changing_calls(scene, scene.copy(tmp_path / "made", tmp_path / "traced"))
+    faults = [(call, error) for place, call in enumerate(calls) for error in ERRORS[place % 5 :] + ERRORS[: place % 5]]
+    chosen, hit, told = picked(faults), 0, 0
+    for number, (call, error) in enumerate(chosen):
+        for attempt, offset in enumerate(ATTEMPTS):
+            folder = scene.copy(tmp_path / "made", tmp_path / f"error-{number}-{attempt}")
+            done = inject(scene, folder, call.moved(offset), f"error={error}")
+            if done is not None:
+                judge(scene, folder, before, done)
+                hit, told = hit + 1, told + (not scene.succeeded(done))
+                break
+    tell(f"{hit} of {len(chosen)} errors came at a change of the state: {told} ended the command, {hit - told} were made good")
+    assert hit == len(chosen)

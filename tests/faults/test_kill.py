@@ -1,0 +1,27 @@
+"""kill -9 at every system call that changes the state: the state is readable, old or new, and nothing acknowledged is lost."""
+
+import pytest
+from injection import ATTEMPTS, changing_calls, inject, need_strace
+from scenes import judge, look
+
+LEAST = 25
+
+
+@pytest.mark.case("J02")
+def test_a_kill_at_any_change_of_the_state_loses_nothing(scene, tmp_path, picked, tell):
+    need_strace()
+    scene.make(tmp_path / "made")
+    before = look(tmp_path / "made")
+    calls = changing_calls(scene, scene.copy(tmp_path / "made", tmp_path / "traced"))
+    assert len(calls) >= LEAST
+    chosen, hit = picked(calls), 0
+    for number, call in enumerate(chosen):
+        for attempt, offset in enumerate(ATTEMPTS):
+            folder = scene.copy(tmp_path / "made", tmp_path / f"kill-{number}-{attempt}")
+            done = inject(scene, folder, call.moved(offset), "signal=KILL")
+            if done is not None:
+                judge(scene, folder, before, done)
+                hit += 1
+                break
+    tell(f"{hit} of {len(chosen)} kills came at a change of the state ({len(calls)} changes in all); every invariant held in each")
+    assert hit == len(chosen)
