@@ -14,7 +14,6 @@ from typing import NamedTuple
 from recon_core.brokers import Broker
 from recon_core.config.settings import BrokerSettings
 from recon_core.errors import BrokerError, IncompleteError, NotReadyError
-from recon_core.interruption import OUTSIDE
 from recon_core.model import Ask, Feed, FeedStatus
 from recon_core.redaction import redacted
 
@@ -77,7 +76,7 @@ class _Asking(threading.Thread):
         clock: Callable[[], datetime],
         secret: Callable[[str], str],
     ) -> None:
-        super().__init__(name=f"{OUTSIDE}broker {settings.alias}", daemon=True)
+        super().__init__(name=f"broker {settings.alias}", daemon=True)
         self._settings, self._adapter, self._as_of = settings, adapter, as_of
         self._folder, self._clock, self._secret = folder, clock, secret
         self._feed: Feed | None = None

@@ -14,9 +14,6 @@ ASKED_TO_END = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 PATIENCE_SECONDS = 5.0
 """For so long after a first signal others are ignored, so that cleaning up is not interrupted; then the next one counts again."""
 
-OUTSIDE = "recon-core outside: "
-"""How the names of threads begin that run what others wrote, and that the process does not wait for at its end."""
-
 _POLL_SECONDS = 0.02
 
 

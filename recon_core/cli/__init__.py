@@ -8,7 +8,6 @@ from __future__ import annotations
 import atexit
 import os
 import sys
-import threading
 from contextlib import suppress
 from importlib import import_module
 from io import UnsupportedOperation
@@ -19,7 +18,7 @@ import click
 from recon_core import log
 from recon_core.cli.logs import log_options, set_level_by_environment
 from recon_core.errors import ExitCode, ReconError
-from recon_core.interruption import OUTSIDE, Interrupted, asked_to_end, heeded
+from recon_core.interruption import Interrupted, asked_to_end, heeded
 from recon_core.redaction import masked_stderr
 
 COMMANDS = ("audit", "breaks", "guard", "halt", "history", "plugins", "policy", "report", "rules", "run", "schedule", "schema")
@@ -66,7 +65,7 @@ class Commands(click.Group):
             except Interrupted as error:  # while the end of another error was being told
                 code = error.exit_code
             code = _flushed(code)
-        _leave(code)
+        sys.exit(code)
 
     def _run(self, *args: Any, **named: Any) -> int:
         try:
@@ -93,7 +92,8 @@ def main() -> None:
 
 def program() -> NoReturn:
     """The console script: one command, and out at once. Everything is written and closed by then, and taking the engine and
-    some hundred modules apart in good order takes a tenth of the time of a small run.
+    some hundred modules apart in good order takes a tenth of the time of a small run; with an adapter still at work, which
+    nobody waits for, it may crash.
     """
     code = INTERNAL_ERROR
     try:
@@ -101,6 +101,7 @@ def program() -> NoReturn:
     except SystemExit as ended:
         code = _exit_code(ended.code)
     finally:
+        atexit._run_exitfuncs()  # temporary folders go
         os._exit(code)
 
 
@@ -147,16 +148,6 @@ def _flushed(code: int) -> int:
         click.echo(f"recon-core: the output could not be written: {error.strerror or error}", err=True)
         return code or INTERNAL_ERROR
     return code
-
-
-def _leave(code: int) -> NoReturn:
-    """End the process. With an adapter still at work Python's own ending is left out, which may crash or complain then."""
-    if any(thread.name.startswith(OUTSIDE) for thread in threading.enumerate()):
-        atexit._run_exitfuncs()
-        with suppress(OSError, ValueError):
-            sys.stderr.flush()
-        os._exit(code)
-    sys.exit(code)
 
 
 def _discard_output() -> None:
