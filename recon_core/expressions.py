@@ -13,15 +13,8 @@ from typing import Any, Literal
 
 import duckdb
 
-from recon_core.columns import KEY_COLUMNS as KEY_COLUMNS  # these, as they are named: match and pairs take them from here
-from recon_core.columns import MONEY as MONEY
-from recon_core.columns import MULTIPLIER as MULTIPLIER
-from recon_core.columns import PAIR_COLUMNS as PAIR_COLUMNS
-from recon_core.columns import PRICE as PRICE
-from recon_core.columns import QUANTITY as QUANTITY
-from recon_core.columns import RATE as RATE
-from recon_core.sql import identifier as identifier
-from recon_core.sql import quoted as quoted
+from recon_core.columns import KEY_COLUMNS
+from recon_core.sql import identifier, quoted
 from recon_core.sql_functions import AGGREGATES, ALLOWED_FUNCTIONS
 from recon_core.syntax import (
     ExpressionError,

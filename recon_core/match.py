@@ -10,21 +10,13 @@ from dataclasses import dataclass
 
 import duckdb
 
+from recon_core.columns import KEY_COLUMNS, MONEY, PAIR_COLUMNS
 from recon_core.config.policy import ActiveRule, Policy
 from recon_core.engine import deadline
 from recon_core.errors import PluginError, excerpt
-from recon_core.expressions import (
-    KEY_COLUMNS,
-    MONEY,
-    PAIR_COLUMNS,
-    cannot_fail,
-    columns_of,
-    compile_expression,
-    compile_select,
-    identifier,
-)
+from recon_core.expressions import cannot_fail, columns_of, compile_expression, compile_select
 from recon_core.pairs import Comparison, derived, joined, keys, raw_columns
-from recon_core.sql import quoted
+from recon_core.sql import identifier, quoted
 from recon_core.tuning import Tuned, tuned
 
 SELECT_SECONDS = 120.0

@@ -11,8 +11,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 
+from recon_core.columns import MULTIPLIER, PRICE, QUANTITY, RATE
 from recon_core.elapsed import Intervals, microseconds_sql
-from recon_core.expressions import MULTIPLIER, PRICE, QUANTITY, RATE, identifier, literal, quoted
+from recon_core.expressions import literal
+from recon_core.sql import identifier, quoted
 
 VALUE_COLUMNS: dict[str, str] = {
     "quantity": QUANTITY,
