@@ -16,7 +16,7 @@ from recon_core.errors import BrokerError
 from recon_core.feed_times import wrong_time
 from recon_core.model import Feed, FeedStatus
 from recon_core.sql import identifier, quoted
-from recon_core.tables.faults import FAULT_BITS, source_notes
+from recon_core.tables.faults import FAULT_BITS, source_notes, together
 from recon_core.tables.mounting import Mounted, duplicate_rows, mount, mount_positions
 
 NO_ACCOUNT = "DEFAULT"
@@ -187,6 +187,7 @@ def _judge(
     unproven = sorted(wanted - seen - flat) if not flat_all else sorted(set(settings.expect_accounts) - seen - flat)
     reasons = [answered.reason] if answered.reason else []
     positions = sum(int(str(row[2])) for row in rows)
+    faults = together(int(str(row[4])) for row in rows)
     if not rows and unproven:
         reasons.append(f"no rows at all, while the book holds {sum(held.values()):,} positions: silence proves nothing")
     elif unproven:
@@ -197,7 +198,7 @@ def _judge(
     partial = bool(reasons) or answered.status is FeedStatus.PARTIAL
     return replace(
         feed,
-        mounted=mounted,
+        mounted=mounted.as_noted(connection, faults),
         status=FeedStatus.PARTIAL if partial else FeedStatus.COMPLETE,
         reason="; ".join(reasons),
         positions=positions,
@@ -208,7 +209,7 @@ def _judge(
         book_account=book_account,
         covered=covered,
         totals=tuple(totals),
-        notes=feed.notes + source_notes([int(str(row[4] or 0)) for row in rows]),
+        notes=feed.notes + source_notes(faults),
     )
 
 

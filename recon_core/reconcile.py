@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
@@ -31,6 +31,7 @@ from recon_core.schedule import recently_closed
 from recon_core.sides import compare, uneven_lots
 from recon_core.silence import expired, silence
 from recon_core.syntax import ExpressionError
+from recon_core.tables.faults import source_notes
 from recon_core.tables.mounting import duplicate_rows
 from recon_core.totals import halting, rule_impacts, silenced, tallies, totals
 from recon_core.verdict import Verdict
@@ -85,6 +86,7 @@ def reconcile(
     shut_off(connection, [*book.files, *files], [output] if output else [])
     now = clock()
     held = survey(connection, book.mounted, list(settings.brokers), book.source, now)
+    book = replace(book, mounted=book.mounted.as_noted(connection, held.faults))
 
     progress("proving the feeds")
     as_of = run_time(request.as_of, answers, held.latest, now)
@@ -111,7 +113,7 @@ def reconcile(
         config_sha256=settings.sha256,
         book_source=book.source,
         book_sha256=book.sha256,
-        book_notes=(*book.notes, *held.notes),
+        book_notes=(*book.notes, *source_notes(held.faults)),
         survey=held,
         feeds=tuple(feeds),
         scan=scanned,

@@ -188,6 +188,40 @@ def test_history_keeps_the_runs_newest_last(deployment: Deployment) -> None:
     assert (deployment.folder / history["runs"][1]["report"]).is_file()
 
 
+@pytest.mark.parametrize("padded", ["symbol", "account", "broker", ""])
+def test_padded_keys_of_parquet_are_read_as_those_of_csv(deployment: Deployment, padded: str) -> None:
+    deployment.book([book_row("AAPL", "3"), book_row("GONE", "7"), book_row("SAP", "1")])
+    deployment.feed([feed_row("AAPL", "2"), feed_row("NEW", "5"), feed_row("SAP", "1")])
+    told = deployment.report("--output", "out")["discrepancies"]
+    for table, figures in (("book", ("quantity", "avg_price")), ("feed", ("quantity", "avg_price", "market_price"))):
+        typed = ", ".join(f"{name}::DECIMAL(18,2) AS {name}" for name in figures)
+        spaced = f", ' ' || {padded} || '  ' AS {padded}" if padded and (table == "book" or padded != "broker") else ""
+        source = f"read_csv('{deployment.folder}/{table}.csv', all_varchar = true)"
+        duckdb.sql(f"COPY (SELECT * REPLACE ({typed}{spaced}) FROM {source}) TO '{deployment.folder}/{table}.parquet'")
+    lines = (deployment.folder / "recon.yaml").read_text(encoding="utf-8").replace(".csv", ".parquet")
+    deployment.write("recon.yaml", lines)
+    found = deployment.report("--output", "out")["discrepancies"]
+    for entry in (*told, *found):
+        entry["first_seen"] = entry["episode"] = entry["open_days"] = None
+    assert found == told
+
+
+def test_parquet_whose_statistics_show_one_currency_gives_the_same_breaks_as_csv(deployment: Deployment) -> None:
+    deployment.book([book_row("AAPL", "3"), book_row("GONE", "7"), book_row("SAP", "1")])
+    deployment.feed([feed_row("AAPL", "2", market_price="12"), feed_row("NEW", "5"), feed_row("SAP", "1")])
+    told = deployment.report("--output", "out")["discrepancies"]
+    assert {entry["currency"] for entry in told} == {"USD"}
+    for table in ("book", "feed"):
+        duckdb.sql(f"COPY (FROM '{deployment.folder}/{table}.csv') TO '{deployment.folder}/{table}.parquet'")
+    lines = (deployment.folder / "recon.yaml").read_text(encoding="utf-8").replace(".csv", ".parquet")
+    deployment.write("recon.yaml", lines)
+    assert deployment.report("--output", "out")["discrepancies"] == told
+    deployment.feed([feed_row("AAPL", "2", market_price="12", currency="EUR"), feed_row("SAP", "1", currency="EUR")])
+    duckdb.sql(f"COPY (FROM '{deployment.folder}/feed.csv') TO '{deployment.folder}/feed.parquet'")
+    later = {entry["symbol"]: entry["currency"] for entry in deployment.report("--output", "out")["discrepancies"]}
+    assert later == {"AAPL": "EUR", "GONE": "USD"}
+
+
 @pytest.mark.case("J08")
 def test_shuffled_rows_give_the_same_bytes(deployment: Deployment) -> None:
     book = [book_row(f"S{number}", str(number + 1)) for number in range(60)]

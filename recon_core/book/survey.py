@@ -12,7 +12,7 @@ import duckdb
 from recon_core.errors import BookError
 from recon_core.feed_times import AHEAD
 from recon_core.sql import identifier, quoted
-from recon_core.tables.faults import FAULT_BITS, source_notes
+from recon_core.tables.faults import FAULT_BITS, together
 from recon_core.tables.mounting import Mounted
 
 
@@ -26,13 +26,16 @@ class BookAccount:
 
 @dataclass(frozen=True, slots=True)
 class Survey:
-    """What the book holds, by broker, and the latest time that it speaks of (not one still to come)."""
+    """What the book holds, by broker, and the latest time that it speaks of (not one still to come).
+
+    ``faults`` are the note bits of all its rows together: none of them is at fault.
+    """
 
     accounts: Mapping[str, tuple[BookAccount, ...]]
     rows: int
     positions: int
     latest: datetime | None
-    notes: tuple[str, ...]
+    faults: int
 
     def positions_at(self, brokers: Sequence[str]) -> int:
         """How many positions (not 0) the book holds at these brokers."""
@@ -65,7 +68,7 @@ def survey(connection: duckdb.DuckDBPyConnection, book: Mounted, brokers: Sequen
         sum(row[2] for row in rows),
         sum(row[3] for row in rows),
         max(stamps, default=None),
-        source_notes([int(row[5] or 0) for row in rows]),
+        together(row[5] for row in rows),
     )
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from recon_core.model import LEGS
 from recon_core.sql import Steps, side_by_side
 from recon_core.tables import numbers, timestamps
-from recon_core.tables.faults import FLOAT_ROUNDED, PRICE_ROUNDED, Fault
+from recon_core.tables.faults import FLOAT_ROUNDED, KEY_PADDED, PRICE_ROUNDED, Fault
 
 SOURCE_ROW, PROBLEM = "source_row", "problem"
 """Further columns that a relation may return: the row's number in its file, and what its reader found wrong with it."""
@@ -109,7 +109,15 @@ def _text_bits(
         bits.append((Fault.IDENTIFIER, " OR ".join(tests)))
     if PROBLEM in types:
         bits.append((Fault.PROBLEM, f"{PROBLEM} IS NOT NULL"))
+    if typed:
+        padded = [f"{column} IS DISTINCT FROM {values[column]}" for column in plain_keys(types) if column in columns]
+        bits.append((KEY_PADDED, " OR ".join(padded) or "false"))
     return bits
+
+
+def plain_keys(types: Mapping[str, str]) -> list[str]:
+    """The text columns that identify a position and may be read as they are where no row of them is padded."""
+    return [column for column in ("broker", "account", "symbol") if types.get(column) == "VARCHAR"]
 
 
 def _leg(text: str) -> str:

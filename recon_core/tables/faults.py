@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from enum import IntFlag
+from functools import reduce
+from operator import or_
 
 from recon_core.errors import excerpt
 from recon_core.tables.timestamps import why_no_time
@@ -12,6 +14,8 @@ from recon_core.tables.written_numbers import why_no_number
 FAULT_BITS = (1 << 16) - 1
 FLOAT_ROUNDED, PRICE_ROUNDED = 1 << 16, 1 << 17
 """Notes, above the faults: a binary float had more decimals than are believed; a price had more than 12, rounded half-even."""
+KEY_PADDED = 1 << 18
+"""A note of no interest to people: a key of the row is not as the source has it, but trimmed, or nothing where it was empty."""
 
 
 class Fault(IntFlag):
@@ -64,11 +68,13 @@ def reason(fault: Fault, values: Mapping[str, str | None]) -> Iterator[tuple[str
             yield "problem", excerpt(_text(values, "problem"), 400)
 
 
-def source_notes(faults: Sequence[int]) -> tuple[str, ...]:
+def together(faults: Iterable[int | None]) -> int:
+    """The bits of several ``fault`` values in one."""
+    return reduce(or_, (bits or 0 for bits in faults), 0)
+
+
+def source_notes(found: int) -> tuple[str, ...]:
     """What the note bits of a source's ``fault`` column say, in words."""
-    found = 0
-    for bits in faults:
-        found |= bits
     notes = []
     if found & FLOAT_ROUNDED:
         notes.append("quantities are binary floats, rounded")

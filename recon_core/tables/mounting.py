@@ -11,7 +11,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC
 from decimal import Decimal
 from typing import Any, NoReturn
@@ -22,8 +22,8 @@ from recon_core.errors import BookError, EngineError, MalformedError, ReconError
 from recon_core.model import POSITION_COLUMNS, PRICE_PLACES, Position, Relation
 from recon_core.sql import identifier, over, quoted
 from recon_core.tables import numbers
-from recon_core.tables.canonical import DESCRIPTIVE, PROBLEM, SOURCE_ROW, TYPES, canonical
-from recon_core.tables.faults import FAULT_BITS, Fault, reason
+from recon_core.tables.canonical import DESCRIPTIVE, PROBLEM, SOURCE_ROW, TYPES, canonical, plain_keys
+from recon_core.tables.faults import FAULT_BITS, KEY_PADDED, Fault, reason
 
 Columns = Sequence[Sequence[str | None]]
 
@@ -43,6 +43,16 @@ class Mounted:
     constants: Mapping[str, str] = field(default_factory=dict)
     """Columns that hold one and the same text in every row (see ``Relation``)."""
     """A view of the same rows whose figures have the narrower types of the file where those are exact, for the join to carry."""
+
+    untrimmed: str = ""
+    """SELECT of ``lean`` that takes the keys as the source has them; empty where it has them in no such form."""
+
+    def as_noted(self, connection: duckdb.DuckDBPyConnection, faults: int) -> Mounted:
+        """The same rows, the lean ones read without trimming their keys where ``faults``, the bits of all rows, know of no need."""
+        if not self.untrimmed or faults & KEY_PADDED:
+            return self
+        connection.execute(f"CREATE OR REPLACE TEMP VIEW {identifier(self.lean)} AS {self.untrimmed}")
+        return replace(self, untrimmed="")
 
     def describe_faults(self, connection: duckdb.DuckDBPyConnection, limit: int = 20) -> list[str]:
         """What is wrong, a text for each fault in the source's order: ``row 7, column Qty: 'abc' is not a number``."""
@@ -103,15 +113,15 @@ def mount(
     texts = ", ".join(f"CAST({column} AS VARCHAR)" for column in raw)
     body = over(query, shape.steps)
     rows = f"SELECT {number}, {chosen}, CASE WHEN fault & {FAULT_BITS} <> 0 THEN [{texts}] END AS raw FROM ({body})"
-    lean = name
+    lean, untrimmed = name, ""
     try:
         if relation.typed:
             connection.execute(f"CREATE OR REPLACE TEMP VIEW {identifier(name)} AS SELECT {chosen} FROM ({body})")
             lean = f"{name} lean"
-            narrow = ", ".join(
-                f"{column if _is_narrow(types.get(column, '')) else shape.values[column]} AS {column}" for column in columns
-            )
-            connection.execute(f"CREATE OR REPLACE TEMP VIEW {identifier(lean)} AS SELECT {narrow} FROM ({body})")
+            as_it_is = [column for column in columns if _is_narrow(types.get(column, ""))]
+            narrow = {**shape.values, **{column: column for column in as_it_is}}
+            connection.execute(f"CREATE OR REPLACE TEMP VIEW {identifier(lean)} AS {_select(narrow, body)}")
+            untrimmed = _select(narrow | {column: column for column in plain_keys(types) if column in columns}, body)
         else:
             table = identifier(f"{name} rows")
             connection.execute(f"CREATE OR REPLACE TEMP TABLE {table} AS {rows}")
@@ -121,7 +131,11 @@ def mount(
         raise_unreadable(error, relation, refused)
     present = frozenset(column for column in columns if types.get(column, '"NULL"') != '"NULL"')
     constants = {**relation.constants, **{column: text for column, text in missing if column in DESCRIPTIVE}}
-    return Mounted(name, present, relation, rows, raw, keyed, lean, constants)
+    return Mounted(name, present, relation, rows, raw, keyed, lean, constants, untrimmed)
+
+
+def _select(values: Mapping[str, str], body: str) -> str:
+    return f"SELECT {', '.join(f'{sql} AS {column}' for column, sql in values.items())} FROM ({body})"
 
 
 def _is_narrow(type_name: str) -> bool:
