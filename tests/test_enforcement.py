@@ -72,7 +72,7 @@ def test_actions_run_after_the_latch_and_one_that_is_not_confirmed_exits_5(deplo
         f"pathlib.Path({str(seen)!r}).write_text(json.dumps([latch, order['scopes']]))\n",
     )
     confirmed, refused = (program(deployment, f"exit{code}.py", f"raise SystemExit({code})\n") for code in (0, 1))
-    more = f"halt:\n  actions:\n    desk: {{action: command, options: {{halt: {halt}, confirm: {confirmed}}}}}"
+    more = f"halt:\n  actions:\n    desk: {{action: command, deadline_seconds: 3, options: {{halt: {halt}, confirm: {confirmed}}}}}"
     live(deployment, breaks=True, more=more)
     report = deployment.report()
     assert report["exit_code"] == 4
@@ -90,7 +90,7 @@ def test_a_folder_in_the_latchs_place_halts_and_keeps_no_action_from_running(dep
     seen = deployment.folder / "seen"
     halt = program(deployment, "stop.py", f"import pathlib\npathlib.Path({str(seen)!r}).touch()\n")
     confirmed = program(deployment, "exit0.py", "raise SystemExit(0)\n")
-    more = f"halt:\n  actions:\n    desk: {{action: command, options: {{halt: {halt}, confirm: {confirmed}}}}}"
+    more = f"halt:\n  actions:\n    desk: {{action: command, deadline_seconds: 3, options: {{halt: {halt}, confirm: {confirmed}}}}}"
     live(deployment, breaks=True, more=more)
     blocked = deployment.folder / ".state" / "HALT.json"
     blocked.mkdir(parents=True)
