@@ -42,6 +42,12 @@ def slow(tmp_path):
     return deployment
 
 
+def heeding():
+    """In the child: signals end it, whatever the process ignores that runs the tests (one that nohup started ignores HUP)."""
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
+
+
 def started(folder, *arguments, **options):
     environment = {**os.environ, "TMPDIR": str(folder / "tmp")}
     (folder / "tmp").mkdir(exist_ok=True)
@@ -52,7 +58,7 @@ def started(folder, *arguments, **options):
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        **options,
+        **{"preexec_fn": heeding, **options},
     )
 
 
