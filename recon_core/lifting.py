@@ -96,7 +96,7 @@ def _check_proof(deployment: Deployment, halt: Halt, lifting: Sequence[Halt], no
     answer = permitted(
         deployment.state_dir, halt.scope, now=now, store=deployment.store, brokers=deployment.brokers, lifting=lifting
     )
-    way_out = "a run that proves the scope and does not halt it lifts this; or --override"
+    way_out = "first a run that proves it and does not halt it, then this again; or --override"
     if not answer:
         raise HaltedError(f"{halt.scope} stays halted: {answer.reason}; {way_out}")
     permit = read_permit(deployment.state_dir)

@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from recon_core import log
 from recon_core.config.state_place import StatePlace, load_place
 from recon_core.errors import ConfigError, HaltedError, ReconError, StateError
 from recon_core.halting import raise_halts
@@ -74,6 +75,7 @@ def halt(config: Path, named: Scope, reason: str, actor: Actor, *, allow_reduce:
     with _noted(troubles), open_store(place.store, place.state_dir) as store:
         after = new.as_dict() | {"actions": _told(results)}
         store.append("halt", actor, f"{scope} halted: {reason}", after=after, scopes=[str(scope)], at=now)
+    _measured(config, place.state_dir)
     return Ordered(halts, results, tuple(troubles))
 
 
@@ -98,6 +100,7 @@ def lift_halt(config: Path, order: Lift) -> tuple[Lifted, Ordered]:
         if results:
             with _noted(troubles), open_store(place.store, place.state_dir) as store:
                 store.append("resume", order.actor, f"{scope}: halt actions resumed", after={"actions": _told(results)})
+        _measured(config, place.state_dir)
     return found, Ordered(found.remaining, results, tuple(troubles))
 
 
@@ -171,6 +174,17 @@ def _resumed(settings: Settings, host: Host, order: HaltOrder, remaining: Sequen
     from recon_core.actions.halts import resume
 
     return resume(settings, host.halts, order, remaining=[str(halt.scope) for halt in remaining])
+
+
+def _measured(config: Path, state_dir: Path) -> None:
+    """Let the metrics say at once whether trading is halted anywhere. Where they cannot, that is logged, and the order stands."""
+    from recon_core.actions.metrics import write_halted
+    from recon_core.config.load import load_metrics
+
+    with suppress(ReconError):
+        if settings := load_metrics(config):
+            for warning in write_halted(settings, halted=read_latch(state_dir) is not None):
+                log.warning(warning)
 
 
 def _told(results: Sequence[ActionResult]) -> list[dict[str, object]]:

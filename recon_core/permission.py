@@ -90,7 +90,7 @@ def permitted(
     if halts and intent == "reduce" and all(halt.allow_reduce for halt in halts):
         return Permission(True, f"to reduce positions only: {halts[0]}")
     if halts:
-        return Permission(False, str(halts[0]) + (f" (and {len(halts) - 1} more)" if len(halts) > 1 else ""))
+        return Permission(False, str(halts[0]) + (f" (and {len(halts) - 1} more halts)" if len(halts) > 1 else ""))
     permit = read_permit(state_dir)
     if permit is None:
         return Permission(False, f"no permit in {state_dir}: no run has proven that trading is safe, or it was revoked")
@@ -149,6 +149,8 @@ def _asked(config: Path, scope: Scope, intent: Intent, clock: Callable[[], datet
     place = load_place(config)
     if place.mode == "shadow":
         return Permission(False, f"{config} says halt.mode: shadow: runs only report, and permit nothing")
+    if scope.broker is not None and scope.broker not in place.brokers:
+        return Permission(False, f"broker {scope.broker}: not in {config}, which has {', '.join(place.brokers) or 'none'}")
     return permitted(
         place.state_dir,
         scope,

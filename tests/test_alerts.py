@@ -14,9 +14,7 @@ from report_samples import clean, discrepancy, report
 
 from recon_core.actions.gauges import METRICS, PREFIX
 from recon_core.actions.metrics import write_verdict
-from recon_core.config.load import load_configuration
 from recon_core.config.settings import BrokerSettings, MetricsSettings
-from recon_core.host import load_host
 
 TESTS = sorted((RULES.parent / "tests").glob("*.yml"))
 DASHBOARD = ROOT / "ops" / "grafana" / "recon-core.json"
@@ -92,7 +90,7 @@ def test_breaks_fire_in_a_real_prometheus_and_a_clean_run_resolves_them(tmp_path
     deployment.feed([feed_row("AAPL", "90")])
     with pushgateway(tmp_path) as gateway, prometheus(tmp_path, gateway) as monitor:
         deployment.config(more=f"metrics: {{pushgateway: '{gateway}', deadline_seconds: 20}}", as_of=AS_OF)
-        run(deployment)
+        assert deployment.run().returncode == 4
         eventually(monitor.firing, lambda found: found == {"ReconciliationBreaks": 2, "ReconciliationTradingHalted": 1})
         series = {entry["metric"]["type"]: entry["metric"] for entry in monitor.query(f"{PREFIX}breaks_total > 0")}
         assert set(series) == {"QUANTITY_MISMATCH", "MISSING_AT_BROKER"}
@@ -102,17 +100,12 @@ def test_breaks_fire_in_a_real_prometheus_and_a_clean_run_resolves_them(tmp_path
             "account": "MAIN",
         }
         deployment.feed([feed_row("AAPL", "100"), feed_row("MSFT", "50", "400")])
-        run(deployment)
+        assert deployment.run().returncode == 0
+        eventually(monitor.firing, lambda found: found == {"ReconciliationTradingHalted": 1})
+        lifted = deployment.command("halt", "lift", "--reason", "booked", "--by", "ann")
+        assert lifted.returncode == 0, lifted.stderr
         eventually(monitor.firing, lambda found: not found)
         zeros = monitor.query(f"{PREFIX}breaks_total == 0")
         assert {entry["metric"]["type"] for entry in zeros} == {
             "MISSING_AT_BROKER", "MISSING_IN_DB", "QUANTITY_MISMATCH", "PRICE_MISMATCH", "STALE_POSITION"
         }  # fmt: skip
-
-
-def run(deployment: Deployment) -> None:
-    """Reconcile, and push what the report says."""
-    verdict = deployment.report()
-    settings = load_configuration(deployment.folder / "recon.yaml", load_host).settings
-    assert settings.metrics is not None
-    assert write_verdict(settings.metrics, settings.brokers, verdict, halted=verdict["decision"]["halt"], next_due=None) == ()

@@ -19,7 +19,7 @@ from recon_core.lifting import Lift, lift
 from recon_core.schedule import Schedule
 from recon_core.state.actor import Actor
 from recon_core.state.audit import faults, records
-from recon_core.state.latch import raise_latch, read_latch
+from recon_core.state.latch import Halt, raise_latch, read_latch
 from recon_core.state.permit import revoke
 from recon_core.state.scope import FIRM, Scope
 from recon_core.state.store import open_store
@@ -297,3 +297,56 @@ def test_a_lift_that_cannot_be_recorded_leaves_the_halt(tmp_path: Path) -> None:
     with pytest.raises(StateError):
         lift(lifting(tmp_path), order(override=True), NOW + timedelta(hours=1))
     assert read_latch(tmp_path) is not None
+
+
+def test_metrics_say_at_once_that_a_person_halted_and_lifted(deployment: Deployment) -> None:
+    deployment.config(more="metrics: {}\n")
+    metrics = deployment.folder / ".state" / "recon.prom"
+    assert deployment.command("halt", "raise", *ORDER).returncode == 0
+    assert "trading_halted 1.0" in metrics.read_text(encoding="utf-8")
+    assert deployment.command("halt", "lift", "--override", *ORDER).returncode == 0
+    assert "trading_halted 0.0" in metrics.read_text(encoding="utf-8")
+
+
+def test_a_halt_of_many_reasons_is_told_by_the_first_ones(deployment: Deployment) -> None:
+    many = tuple(f"reason {number}" for number in range(9))
+    raise_latch(deployment.folder / ".state", [Halt(FIRM, many, NOW, NOW, "run a-run", ("a-run",))])
+    said = deployment.command("guard").stdout
+    assert "reason 0 and 8 more reasons" in said
+    assert "reason 1" not in said
+    status = deployment.command("halt", "status").stdout.splitlines()
+    assert status[0] == "firm halted since 2026-11-20T22:00:00Z by run a-run"
+    assert status[1:5] == ["    reason 0", "    reason 1", "    reason 2", "    and 6 more: --json shows all"]
+    assert json.loads(deployment.command("halt", "status", "--json").stdout)["halts"][0]["reasons"] == [*many]
+
+
+def test_a_status_names_the_accounts_alike_together(deployment: Deployment) -> None:
+    permit(deployment.folder / ".state", *(Scope("prime", f"A{number}") for number in range(6)), at=NOW)
+    said = deployment.command("halt", "status").stdout
+    assert "permit of account prime/A0, account prime/A1, account prime/A2, account prime/A3 and 2 more until" in said
+
+
+def test_a_drill_without_halt_actions_says_what_it_did_not_prove(deployment: Deployment) -> None:
+    assert "no halt action is configured" in deployment.command("halt", "drill", "--by", "ann").stdout
+
+
+def test_an_override_of_one_account_says_nothing_of_the_others(tmp_path: Path) -> None:
+    deployment = Deployment(tmp_path)  # in which nothing has run yet: nobody knows which accounts there are
+    account = ("--account", "MAIN", *ORDER)
+    assert deployment.command("halt", "raise", *account).returncode == 0
+    assert deployment.command("halt", "lift", "--override", *account).returncode == 0
+    assert deployment.command("guard", "--account", "MAIN").returncode == 0
+    assert deployment.command("guard").returncode == 4
+    assert deployment.command("guard", "--broker", "prime").returncode == 4
+
+
+def test_a_halted_account_under_an_override_of_the_firm_leaves_the_others_unpermitted(deployment: Deployment) -> None:
+    deployment.command("halt", "raise", *ORDER)
+    deployment.command("halt", "lift", "--override", *ORDER)
+    assert deployment.command("guard").returncode == 0
+    account = ("--account", "MAIN", *ORDER)
+    deployment.command("halt", "raise", *account)
+    assert deployment.command("halt", "lift", "--override", *account).returncode == 0
+    assert deployment.command("guard", "--account", "MAIN").returncode == 0
+    assert deployment.command("guard", "--account", "HEDGE").returncode == 4
+    assert deployment.command("guard").returncode == 4, "the whole is permitted only where each part is"

@@ -8,6 +8,7 @@ from typing import Literal
 
 import click
 
+from recon_core.cli.lines import say
 from recon_core.errors import ExitCode
 
 
@@ -32,7 +33,7 @@ def guard(config: Path, broker: str | None, account: str | None, intent: Literal
         found = {"permitted": answer.permitted, "until": until, "reason": answer.reason, "damaged": answer.damaged}
         click.echo(json.dumps(found, ensure_ascii=False))
     else:
-        click.echo(f"{'permitted' if answer.permitted else 'REFUSED'}: {answer.reason}")
+        say(f"{'permitted' if answer.permitted else 'REFUSED'}: {answer.reason}")
     if answer.permitted:
         return ExitCode.CLEAN
     return ExitCode.DAMAGED if answer.damaged else ExitCode.HALTED

@@ -8,11 +8,19 @@ from typing import TYPE_CHECKING
 
 import click
 
+from recon_core.cli.lines import say, several, wrapped
 from recon_core.errors import ExitCode
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
     from recon_core.orders import Ordered
+    from recon_core.state.latch import Halt
+    from recon_core.state.permit import Permit
     from recon_core.state.scope import Scope
+
+SHOWN = 3
+"""How many reasons of a halt its status prints."""
 
 CONFIG = click.option(
     "--config", type=click.Path(path_type=Path), default=Path("recon.yaml"), show_default=True, help="Where things are."
@@ -68,14 +76,8 @@ def status(config: Path, as_json: bool) -> int:
         }
         click.echo(json.dumps(found, indent=1, ensure_ascii=False))
     else:
-        for line in [*map(str, halts)] or ["nothing is halted"]:
+        for line in _page(halts, permit):
             click.echo(line)
-        for lease in permit.leases:
-            click.echo(
-                f"permit of {lease.scope} until {lease.until:%Y-%m-%d %H:%M:%S} UTC, by {lease.override or f'run {lease.run_id}'}"
-            )
-        for entry in permit.withheld:
-            click.echo(f"no permit of {entry.scope}: {entry.why}")
         if trouble:
             click.echo(f"no permit: {trouble}")
         if place.mode == "shadow":
@@ -102,7 +104,7 @@ def raise_halt(
 
     done = order(config, _scope(scope, broker, account), reason, current_actor(by), allow_reduce=allow == "reduce")
     for entry in done.halts:
-        click.echo(str(entry))
+        say(str(entry))
     return _told(done)
 
 
@@ -132,11 +134,11 @@ def lift(
         click.echo(f"asked for by {by}; another person confirms within 30 minutes, by the same command with --confirm")
         return ExitCode.HALTED
     for entry in found.halts:
-        click.echo(f"lifted: {entry}")
+        say(f"lifted: {entry}")
     if not found.halts:
         click.echo("nothing of this scope is halted")
     for entry in found.remaining:
-        click.echo(f"still halted: {entry}")
+        say(f"still halted: {entry}")
     return _told(done)
 
 
@@ -152,10 +154,35 @@ def run_drill(config: Path, by: str) -> int:
     from recon_core.state.actor import current_actor
 
     said, done = drill(config, current_actor(by))
-    click.echo(f"DRILL: the guard said {'PERMITTED' if said else 'refused'}: {said.reason}")
+    say(f"DRILL: the guard {'PERMITTED' if said else 'refused'}: {said.reason}")
+    if not done.results:
+        say("DRILL: no halt action is configured (halt.actions): bots that do not ask the guard would go on trading")
     code = _told(done, prefix="DRILL: ")
     click.echo("DRILL over: it is lifted" + (", and other halts stand" if done.halts else ""))
     return code
+
+
+def _page(halts: Sequence[Halt], permit: Permit) -> Iterator[str]:
+    """The lines of a status: each halt with its first reasons, then who may trade, and who may not, those alike together."""
+    for halt in halts:
+        yield from wrapped(halt.headline, indent="")
+        for reason in halt.reasons[:SHOWN]:
+            yield from wrapped(reason)
+        if len(halt.reasons) > SHOWN:
+            yield from wrapped(f"and {len(halt.reasons) - SHOWN} more: --json shows all")
+    if not halts:
+        yield "nothing is halted"
+    permits: dict[str, list[Scope]] = {}
+    for lease in permit.leases:
+        until = f"until {lease.until:%Y-%m-%d %H:%M:%S} UTC, by {lease.override or f'run {lease.run_id}'}"
+        permits.setdefault(until, []).append(lease.scope)
+    for until, scopes in permits.items():
+        yield from wrapped(f"permit of {several(scopes)} {until}", indent="")
+    withheld: dict[str, list[Scope]] = {}
+    for entry in permit.withheld:
+        withheld.setdefault(entry.why, []).append(entry.scope)
+    for why, scopes in withheld.items():
+        yield from wrapped(f"no permit of {several(scopes)}: {why}", indent="")
 
 
 def _scope(scope: str | None, broker: str | None, account: str | None) -> Scope:

@@ -42,9 +42,15 @@ class Halt:
     id: str = field(default_factory=lambda: secrets.token_hex(4))
 
     def __str__(self) -> str:
-        """In a line, for people."""
-        kind = "DRILL: " if self.drill else ""
-        return f"{kind}{self.scope} halted since {stamp(self.raised_at)[:19]}Z by {self.by}: {'; '.join(self.reasons)}"
+        """In a line, for people: with the first reason, and how many others there are."""
+        others = len(self.reasons) - 1
+        more = f" and {others} more reason{'s' if others > 1 else ''}" if others > 0 else ""
+        return f"{self.headline}: {''.join(self.reasons[:1])}{more}"
+
+    @property
+    def headline(self) -> str:
+        """What is halted, since when and by whom."""
+        return f"{'DRILL: ' if self.drill else ''}{self.scope} halted since {stamp(self.raised_at)[:19]}Z by {self.by}"
 
     def as_dict(self) -> dict[str, Any]:
         """The same as the file holds it."""

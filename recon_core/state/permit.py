@@ -108,13 +108,8 @@ def issue(
             and lease.scope.broker not in anew
             and not any(new.scope.covers(lease.scope) for new in leases)
         ]
-        held = [
-            entry
-            for entry in (*earlier.withheld, *withheld)
-            if entry.scope.broker in known
-            and (entry in withheld or entry.scope.broker not in anew)
-            and not any(_answers(lease.scope, entry.scope) for lease in (*leases, *kept))
-        ]
+        before = [entry for entry in earlier.withheld if entry.scope.broker in known and entry.scope.broker not in anew]
+        held = [*_unanswered(before, leases, withheld, kept), *_unsaid(withheld, leases, kept), *_strangers(earlier, leases)]
         once = {entry.scope: entry for entry in held}
         _write(state_dir, Permit((*kept, *leases), tuple(once.values())))
 
@@ -145,9 +140,41 @@ def revoke(state_dir: Path, scope: Scope, why: str) -> None:
             raise StateError(f"{path}: cannot be revoked: {error.strerror or error}") from None
 
 
-def _answers(leased: Scope, withheld: Scope) -> bool:
-    """Whether nothing is to be said of what is withheld beside this lease: a broker as a whole, where its accounts have leases."""
-    return leased.covers(withheld) or (withheld.account is None and leased.broker == withheld.broker)
+def _unanswered(
+    before: Sequence[Withheld], leases: Sequence[Lease], withheld: Sequence[Withheld], kept: Sequence[Lease]
+) -> list[Withheld]:
+    """What was withheld earlier and still is: of a whole broker until its accounts are named one by one, which a run does."""
+    named = {lease.scope.broker for lease in leases if not lease.override} | {
+        entry.scope.broker for entry in withheld if entry.scope.account is not None
+    }
+    return [
+        entry
+        for entry in before
+        if not any(lease.scope.covers(entry.scope) for lease in (*leases, *kept))
+        and not (entry.scope.account is None and entry.scope.broker in named)
+    ]
+
+
+def _unsaid(withheld: Sequence[Withheld], leases: Sequence[Lease], kept: Sequence[Lease]) -> list[Withheld]:
+    """What is withheld now; nothing of a whole broker where its accounts have leases that go on."""
+    return [
+        entry
+        for entry in withheld
+        if not any(
+            lease.scope.covers(entry.scope) or (entry.scope.account is None and lease.scope.broker == entry.scope.broker)
+            for lease in (*leases, *kept)
+        )
+    ]
+
+
+def _strangers(earlier: Permit, leases: Sequence[Lease]) -> list[Withheld]:
+    """The brokers of which nothing is known but an account that a person permitted: it may not be the only one."""
+    heard = {entry.scope.broker for entry in earlier.withheld} | {lease.scope.broker for lease in earlier.leases}
+    heard |= {lease.scope.broker for lease in leases if lease.scope.account is None or not lease.override}
+    new = {lease.scope.broker: lease.scope for lease in leases if lease.scope.broker not in heard}
+    return [
+        Withheld(Scope(broker), f"nothing is proven of it; only {scope} is permitted, by override") for broker, scope in new.items()
+    ]
 
 
 def _write(state_dir: Path, permit: Permit) -> None:
