@@ -128,7 +128,8 @@ def _uncovered(permit: Permit, scope: Scope, leases: Sequence[Lease], brokers: I
     """Which part of a scope has no lease, and why; empty where every part has one."""
     if scope.broker is None or scope.account is None or not leases:
         for entry in permit.withheld:
-            if entry.scope.overlaps(scope):
+            own = scope.account is not None and any(entry.scope.covers(lease.scope) for lease in leases)
+            if entry.scope.overlaps(scope) and not own:  # a broker that is withheld, but for this account, which is permitted
                 return f"no permit of {entry.scope}: {entry.why}"
     if not leases:
         return f"no permit of {scope}: no run has proven it"
