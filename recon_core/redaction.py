@@ -13,6 +13,9 @@ MASK = "***"
 SHORT = 6
 """Secrets shorter than this are masked only where they stand as a word: others would make every message unreadable."""
 
+PART = 4
+"""Parts of a secret between blanks are masked as words, too, where they are at least so long."""
+
 _URL_PASSWORD = re.compile(r"(?P<before>://[^/\s:@'\"]*:)(?P<password>[^/\s'\"]+)(?=@)")
 _known: set[str] = set()
 
@@ -30,15 +33,18 @@ def keep_url_passwords(text: str) -> None:
 
 def redacted(text: str) -> str:
     """``text`` with ``***`` in place of every secret, however it is escaped, and of every password in a URL."""
-    for form in _forms(frozenset(_known)):
+    for form, word in _forms(frozenset(_known)):
         if form in text:
-            text = text.replace(form, MASK) if len(form) >= SHORT else _as_word(form).sub(MASK, text)
+            text = _as_word(form).sub(MASK, text) if word else text.replace(form, MASK)
     return _URL_PASSWORD.sub(rf"\g<before>{MASK}", text) if "://" in text else text
 
 
 @cache
-def _forms(secrets: frozenset[str]) -> tuple[str, ...]:
-    """How a secret may be written: as it is, line by line, and as Python, JSON, and URLs escape it; the longest first."""
+def _forms(secrets: frozenset[str]) -> tuple[tuple[str, bool], ...]:
+    """How a secret may be written: as it is, in parts, and as Python, JSON and URLs escape it; the longest first.
+
+    With each goes whether it is masked only where it stands as a word.
+    """
     if not secrets:
         return ()
     import json
@@ -52,7 +58,9 @@ def _forms(secrets: frozenset[str]) -> tuple[str, ...]:
         forms |= {repr(part)[1:-1], json.dumps(part)[1:-1], json.dumps(part, ensure_ascii=False)[1:-1]}
         forms |= {quote(part, safe="", errors="replace"), quote(part, errors="replace"), quote_plus(part, errors="replace")}
         forms.add(part.encode("utf-8", "backslashreplace").decode())
-    return tuple(sorted((form for form in forms if form.strip()), key=lambda form: (-len(form), form)))
+    parts = {part for secret in secrets for part in secret.split() if len(part) >= PART} - forms
+    found = [(form, len(form) < SHORT) for form in forms if form.strip()] + [(part, True) for part in parts]
+    return tuple(sorted(found, key=lambda entry: (-len(entry[0]), entry[0])))
 
 
 @cache

@@ -131,12 +131,69 @@ def test_an_observer_that_raises_a_secret_shows_none(leaky, tmp_path):
     assert leaks(everything(leaky, done)) == []
 
 
-@pytest.mark.parametrize(
-    "command", [("plugins", "list"), ("policy", "check"), ("run", "--broker", "gone"), ("run", "--output", "book.csv")]
-)
-def test_no_command_shows_a_secret(command, leaky):
-    leaky.leak("raises")
-    done = leaky.command("-vv", *command, CANARY_SHORT=SHORT, RECON_CORE_DEBUG="1")
+ELSEWHERE = """store: env:CANARY_STORE
+metrics: {pushgateway: 'http://127.0.0.1:1'}
+halt: {actions: {bot: {action: leaky, secrets: {key: file:key, short: env:CANARY_SHORT}, deadline_seconds: 1}}}
+"""
+LEAKY_ACTION = '''"""An action of the tests."""
+from recon_core import Confirmation, HaltAction, hookimpl
+
+
+class LeakyAction(HaltAction):
+    """An action that is careless with its credentials."""
+
+    type = "leaky"
+    title = "Careless"
+    secrets = ("key", "short")
+
+    def halt(self, order):
+        print(self.secret("key"))
+        raise ValueError(self.secret("key") + " " + self.secret("short"))
+
+    def confirm(self, order):
+        return Confirmation(False, repr(self.secret("key")) + f" {self.secret('short')}")
+
+
+@hookimpl
+def recon_register_halt_actions():
+    return [LeakyAction]
+'''
+PERSON = ("--reason", "a test", "--by", "tester")
+COMMANDS = [
+    ("plugins", "list"),
+    ("policy", "check"),
+    ("run",),
+    ("run", "--json"),
+    ("run", "--broker", "gone"),
+    ("run", "--output", "book.csv"),
+    ("halt", "status"),
+    ("halt", "raise", *PERSON),
+    ("halt", "lift", "--override", *PERSON),
+    ("halt", "drill", "--by", "tester"),
+    ("guard",),
+    ("breaks", "list"),
+    ("history",),
+    ("report", "20261123T000000Z-00000000"),
+    ("audit", "verify"),
+    ("audit", "export"),
+]
+
+
+@pytest.mark.parametrize("store", ["file", "postgresql"])
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+def test_no_command_shows_a_secret(command, store, leaky, tmp_path):
+    folder = tmp_path / "drop_ins" / "halts"
+    folder.mkdir()
+    folder.chmod(0o755)
+    (folder / "leaky.py").write_text(LEAKY_ACTION)
+    (folder / "leaky.py").chmod(0o644)
+    password = quote(CANARY, safe="")
+    leaky.leak("raises", more=ELSEWHERE if store == "postgresql" else ELSEWHERE.partition("\n")[2])
+    canaries = {"CANARY_SHORT": SHORT, "CANARY_STORE": f"postgresql+psycopg://user:{password}@127.0.0.1:1/base"}
+    if command[0] != "run" and command[:2] != ("halt", "drill"):
+        assert leaky.run(**canaries).returncode == 5
+    done = leaky.command(*command, RECON_CORE_DEBUG="1", RECON_CORE_LOG_LEVEL="debug", **canaries)
+    assert "internal error" not in done.stderr
     assert leaks(everything(leaky, done)) == []
 
 
@@ -162,6 +219,13 @@ def test_a_server_that_echoes_the_keys_shows_none(reply, tmp_path):
         )
         done = deployment.run("-vv", "--json", CANARY_ID=HEADER, CANARY_KEY=HEADER, RECON_CORE_DEBUG="1")
     assert leaks(everything(deployment, done), HEADER) == []
+
+
+def test_the_password_of_a_pushgateway_is_refused_and_not_shown(leaky):
+    leaky.leak("raises", more=f"metrics: {{pushgateway: 'http://user:{quote(CANARY, safe='')}@127.0.0.1:1/'}}\n")
+    done = leaky.run("-vv", CANARY_SHORT=SHORT, RECON_CORE_DEBUG="1")
+    assert done.returncode == 2
+    assert leaks(everything(leaky, done)) == []
 
 
 BOOKS = {  # what is wrong: the broker, and the exit code of what cannot be

@@ -17,6 +17,7 @@ from recon_core.config.credentials import secret_value
 from recon_core.config.settings import HaltActionSettings, Settings
 from recon_core.errors import ReconError, ThrottledError, TransientError
 from recon_core.halts import Confirmation, HaltAction, HaltOrder
+from recon_core.redaction import redacted
 from recon_core.state.scope import Scope, parse_scope
 
 WRITING_SHARE = 0.6
@@ -25,7 +26,6 @@ GRACE_SECONDS = 2.0
 """How much longer an action is waited for that keeps its own deadline: what it says of itself is better than our silence."""
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.1, 2.0
 DETAIL_LENGTH = 400
-_SHORTEST_SECRET = 4  # masking shorter ones would make messages unreadable, and they are no secrets
 
 Kinds = Mapping[str, type[HaltAction]]
 Clock = Callable[[], datetime]
@@ -100,7 +100,6 @@ class _Attempt:
         self._settings, self._action, self._kind, self._order, self._clock = settings, action, kind, order, clock
         self._started = time.monotonic()
         self._until = self._started + action.deadline_seconds
-        self._told: set[str] = set()
         self._done = False
         self._said = ""
         self._result: ActionResult | None = None
@@ -176,20 +175,16 @@ class _Attempt:
         )
 
     def _secret(self, name: str) -> str:
-        value = secret_value(self._action.secrets[name], self._settings.folder)
-        self._told.add(value)
-        return value
+        return secret_value(self._action.secrets[name], self._settings.folder)
 
     def _outcome(self, confirmed: bool, detail: str) -> ActionResult:
         seconds = round(time.monotonic() - self._started, 3)
         return ActionResult(self._action.name, self._action.action, self._done, confirmed, self._printable(detail), seconds)
 
-    def _printable(self, text: str) -> str:
-        """``text`` in one line without control characters or any secret that the action was told."""
-        secrets = {form for value in self._told for form in (value, repr(value)[1:-1], *value.split())}
-        for secret in sorted((form for form in secrets if len(form) >= _SHORTEST_SECRET), key=len, reverse=True):
-            text = text.replace(secret, "***")
-        line = "".join(sign if sign.isprintable() else "?" for sign in " ".join(text.split()))
+    @staticmethod
+    def _printable(text: str) -> str:
+        """``text`` in one line without control characters or any secret."""
+        line = "".join(sign if sign.isprintable() else "?" for sign in " ".join(redacted(text).split()))
         return line if len(line) <= DETAIL_LENGTH else line[: DETAIL_LENGTH - 1] + "…"
 
 

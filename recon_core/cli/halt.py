@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from recon_core.cli.lines import say, several, wrapped
+from recon_core.cli.plugin_output import stdout_spared
 from recon_core.errors import ExitCode
 
 if TYPE_CHECKING:
@@ -102,7 +103,8 @@ def raise_halt(
     from recon_core.orders import halt as order
     from recon_core.state.actor import current_actor
 
-    done = order(config, _scope(scope, broker, account), reason, current_actor(by), allow_reduce=allow == "reduce")
+    with stdout_spared():
+        done = order(config, _scope(scope, broker, account), reason, current_actor(by), allow_reduce=allow == "reduce")
     for entry in done.halts:
         say(str(entry))
     return _told(done)
@@ -129,7 +131,8 @@ def lift(
     from recon_core.state.actor import current_actor
 
     order = Lift(_scope(scope, broker, account), reason, current_actor(by), override, confirm)
-    found, done = lift_halt(config, order)
+    with stdout_spared():
+        found, done = lift_halt(config, order)
     if found.awaiting:
         click.echo(f"asked for by {by}; another person confirms within 30 minutes, by the same command with --confirm")
         return ExitCode.HALTED
@@ -153,7 +156,8 @@ def run_drill(config: Path, by: str) -> int:
     from recon_core.orders import drill
     from recon_core.state.actor import current_actor
 
-    said, done = drill(config, current_actor(by))
+    with stdout_spared():
+        said, done = drill(config, current_actor(by))
     say(f"DRILL: the guard {'PERMITTED' if said else 'refused'}: {said.reason}")
     if not done.results:
         say("DRILL: no halt action is configured (halt.actions): bots that do not ask the guard would go on trading")

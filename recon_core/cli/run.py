@@ -6,7 +6,7 @@ import os
 import shutil
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, redirect_stdout, suppress
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from typing import Any
 import click
 
 from recon_core.cli.logs import log_options
+from recon_core.cli.plugin_output import stdout_spared
 
 
 class Time(click.ParamType[datetime]):
@@ -70,7 +71,7 @@ def run(
     from recon_core.report import to_json, to_text
     from recon_core.run import run as run_once
 
-    with _stdout_spared(), _progress(sys.stderr is not None and sys.stderr.isatty() and not as_json) as progress:
+    with stdout_spared(), _progress(sys.stderr is not None and sys.stderr.isatty() and not as_json) as progress:
         report = run_once(Request(config, policy, as_of, brokers), output=output, progress=progress)
     if as_json:
         text = to_json(report)
@@ -96,21 +97,6 @@ def _print(text: str) -> None:
         return
     with suppress(OSError, ValueError):  # what is left in the buffer would be tried again, and complained about, at the end
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
-@contextmanager
-def _stdout_spared() -> Iterator[None]:
-    """What plugins print, and the programs that they start, goes to stderr: stdout is for the report alone."""
-    with ExitStack() as stack:
-        with suppress(OSError, ValueError, AttributeError):  # stdout or stderr is closed, or no file
-            stdout = sys.stdout.fileno()
-            kept = os.dup(stdout)
-            stack.callback(os.close, kept)
-            os.dup2(sys.stderr.fileno(), stdout)
-            stack.callback(os.dup2, kept, stdout)
-            stack.callback(sys.stdout.flush)
-        with redirect_stdout(sys.stderr):
-            yield
 
 
 @contextmanager

@@ -7,10 +7,11 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import urlsplit
 
 from recon_core import log
 from recon_core.errors import LockedError, StateError
+from recon_core.redaction import keep_secret, redacted
 from recon_core.state.database import Value
 
 if TYPE_CHECKING:
@@ -31,7 +32,8 @@ def open_postgres(url: str) -> Iterator[Postgres]:
         import psycopg
     except ModuleNotFoundError:
         raise StateError(f"{shown}: psycopg is not installed (pip install 'recon-core[postgres]')") from None
-    password = urlsplit(url).password or ""
+    if password := urlsplit(url).password:
+        keep_secret(password)
     try:
         connection = psycopg.connect(
             re.sub(r"^postgres(ql)?(\+\w+)?:", "postgresql:", url),
@@ -44,9 +46,9 @@ def open_postgres(url: str) -> Iterator[Postgres]:
             tcp_user_timeout=20_000,
         )
     except (psycopg.Error, UnicodeError, ValueError) as error:
-        raise _told(shown, password, error) from None
+        raise _told(shown, error) from None
     with connection:
-        database = Postgres(shown, password, connection)
+        database = Postgres(shown, connection)
         database.execute(f"SET statement_timeout = '{STATEMENT_SECONDS}s'")
         database.execute(f"SET search_path = {SCHEMA}")
         yield database
@@ -104,8 +106,8 @@ class Postgres:
         "FOR EACH STATEMENT EXECUTE FUNCTION audit_refuses()",
     )
 
-    def __init__(self, name: str, password: str, connection: psycopg.Connection[Any]) -> None:
-        self.name, self._password, self._connection = name, password, connection
+    def __init__(self, name: str, connection: psycopg.Connection[Any]) -> None:
+        self.name, self._connection = name, connection
 
     def execute(self, sql: str, parameters: Sequence[Value] = ()) -> list[tuple[Any, ...]]:
         """See ``Database``."""
@@ -115,7 +117,7 @@ class Postgres:
             done = self._connection.execute(sql.replace("?", "%s").encode(), parameters or None)
             return [tuple(row) for row in done.fetchall()] if done.description else []
         except (psycopg.Error, UnicodeError) as error:
-            raise _told(self.name, self._password, error) from None
+            raise _told(self.name, error) from None
 
     def load(self, table: str, columns: Sequence[str], rows: Iterable[Sequence[Value]]) -> None:
         """See ``Database``."""
@@ -129,7 +131,7 @@ class Postgres:
                 for row in rows:
                     copy.write_row(row)
         except (psycopg.Error, UnicodeError) as error:
-            raise _told(self.name, self._password, error) from None
+            raise _told(self.name, error) from None
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
@@ -170,8 +172,5 @@ def _shown(url: str) -> str:
     return f"postgresql://{user}{place}{parts.path}"
 
 
-def _told(shown: str, password: str, error: Exception) -> StateError:
-    text = " ".join(str(error).split())
-    for secret in (password, unquote(password)):
-        text = text.replace(secret, "***") if secret else text
-    return StateError(f"{shown}: {text}")
+def _told(shown: str, error: Exception) -> StateError:
+    return StateError(f"{shown}: {redacted(' '.join(str(error).split()))}")
