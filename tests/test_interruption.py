@@ -120,6 +120,23 @@ def test_a_signal_that_the_parent_ignores_stays_ignored(tmp_path):
     assert running.returncode == 4  # the adapter returns nonsense, and doubt halts: the verdict of the whole run
 
 
+def test_an_order_to_halt_is_carried_out_and_recorded_whatever_signal_comes(tmp_path):
+    deployment = Deployment(tmp_path)
+    command = "import sys, time; print(file=open('asked', 'w')); time.sleep(1)"
+    deployment.config(
+        more="halt: {actions: {slow: {action: command, options: {"
+        f"halt: [{sys.executable}, -c, {json.dumps(command)}], confirm: [/bin/true], drill: [/bin/true]}}}}}}}}"
+    )
+    order = [str(COMMAND), "halt", "raise", "--reason", "a test", "--by", "tester"]
+    running = subprocess.Popen(order, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    wait_for(tmp_path / "asked")
+    running.terminate()
+    _, err = running.communicate(timeout=60)
+    assert (running.returncode, err) == (143, "recon-core: interrupted by SIGTERM\n")
+    assert deployment.command("halt", "status").returncode == 4
+    assert '"kind":"halt"' in deployment.command("audit", "export").stdout
+
+
 def test_a_signal_waits_for_the_end_of_what_must_not_be_torn():
     done = []
 

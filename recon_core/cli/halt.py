@@ -11,6 +11,7 @@ import click
 from recon_core.cli.lines import say, several, wrapped
 from recon_core.cli.plugin_output import stdout_spared
 from recon_core.errors import ExitCode
+from recon_core.interruption import deferred
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -103,7 +104,7 @@ def raise_halt(
     from recon_core.orders import halt as order
     from recon_core.state.actor import current_actor
 
-    with stdout_spared():
+    with stdout_spared(), deferred():
         done = order(config, _scope(scope, broker, account), reason, current_actor(by), allow_reduce=allow == "reduce")
     for entry in done.halts:
         say(str(entry))
@@ -131,7 +132,7 @@ def lift(
     from recon_core.state.actor import current_actor
 
     order = Lift(_scope(scope, broker, account), reason, current_actor(by), override, confirm)
-    with stdout_spared():
+    with stdout_spared(), deferred():
         found, done = lift_halt(config, order)
     if found.awaiting:
         click.echo(f"asked for by {by}; another person confirms within 30 minutes, by the same command with --confirm")
@@ -156,7 +157,7 @@ def run_drill(config: Path, by: str) -> int:
     from recon_core.orders import drill
     from recon_core.state.actor import current_actor
 
-    with stdout_spared():
+    with stdout_spared(), deferred():
         said, done = drill(config, current_actor(by))
     say(f"DRILL: the guard {'PERMITTED' if said else 'refused'}: {said.reason}")
     if not done.results:
