@@ -7,6 +7,9 @@ from datetime import UTC, datetime, timedelta
 
 Intervals = Sequence[tuple[datetime, datetime]]
 
+STALE_AFTER = timedelta(hours=12)
+"""Data of an earlier day is stale when it is also this much older than what it is compared with."""
+
 
 def elapsed(earlier: datetime, later: datetime, closed: Intervals) -> timedelta:
     """The time from ``earlier`` to ``later`` without what of it is ``closed`` (ascending, apart); negative the other way round."""

@@ -17,13 +17,13 @@ from recon_core import log
 from recon_core.config.credentials import store_url
 from recon_core.config.settings import Settings
 from recon_core.errors import ExitCode, LockedError, ReconError, StateError
-from recon_core.halting import issue_for, raise_for, stopped
+from recon_core.halting import issue_for, proven, raise_for, stopped, too_old
 from recon_core.host import Host
 from recon_core.schedule import next_due
 from recon_core.state.audit import Head
 from recon_core.state.latch import read_latch
 from recon_core.state.runs import report_text, runs
-from recon_core.state.scope import Scope
+from recon_core.state.scope import FIRM, Scope
 from recon_core.state.store import open_store
 from recon_core.verdict import Verdict
 
@@ -114,6 +114,14 @@ def say(report: dict[str, Any], found: Stop) -> None:
     report["warnings"] += found.complaints
     if found.complaints:
         report["exit_code"] = int(ExitCode.DAMAGED)
+
+
+def warn_of_old_data(verdict: Verdict, settings: Settings, report: dict[str, Any], *, started_at: datetime, now: datetime) -> None:
+    """Say in the report of a live run that it will permit nothing of what it proved, where its data is too old for that."""
+    if verdict.halts and any(scope == FIRM for scope in stopped(verdict.decision, settings)):
+        return
+    if settings.halt.mode != "shadow" and proven(verdict) and (why := too_old(verdict, settings, started_at=started_at, now=now)):
+        report["warnings"].append(f"this run permits no trading: {why}")
 
 
 def permit_and_tell(

@@ -6,11 +6,8 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 
 from recon_core.collect import BrokerAnswer
-from recon_core.elapsed import Intervals, elapsed
+from recon_core.elapsed import STALE_AFTER, Intervals, elapsed
 from recon_core.model import FeedStatus
-
-STALE_AFTER = timedelta(hours=12)
-"""A feed of an earlier day is stale when it is also this much older than what it is compared with."""
 
 AHEAD = timedelta(minutes=5)
 """How far a time may be ahead of our clock before it is called wrong."""

@@ -6,7 +6,7 @@ The order of a run: ``raise_for`` (latch, then permits revoked), halt actions, s
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 
 from recon_core.config.settings import Settings
@@ -75,7 +75,7 @@ def stopped(decision: Decision, settings: Settings) -> dict[Scope, tuple[str, ..
 def issue_for(
     verdict: Verdict, settings: Settings, *, run_id: str, started_at: datetime, now: datetime, asked: bool, head: Head
 ) -> tuple[Lease, ...]:
-    """Permit trading in the accounts that this run proved and does not halt, until the next due time and its grace.
+    """Permit trading in the accounts that this run proved and does not halt, for as long as its data holds (``valid_until``).
 
     After the verdict is recorded: ``head`` is its audit record. ``asked`` says that a person chose the run's time or policy:
     such a run permits nothing, and neither does one in shadow mode. Raises StateError, and ConfigError past the end of the
@@ -84,11 +84,14 @@ def issue_for(
     if asked or settings.halt.mode == "shadow":
         return ()
     halts = stopped(verdict.decision, settings)
-    until = valid_until(settings.schedule, started_at)
+    until = valid_until(settings.schedule, verdict.as_of, started_at)
+    old = too_old(verdict, settings, started_at=started_at, now=now)
     leases, withheld = [], []
     for scope in proven(verdict):
         if stops := [stop for stop in halts if stop.overlaps(scope)]:
             withheld.append(Withheld(scope, f"halted by run {run_id}: {halts[stops[0]][0]}"))
+        elif old:
+            withheld.append(Withheld(scope, f"not permitted by run {run_id}: {old}"))
         else:
             leases.append(Lease(scope, started_at, now, until, run_id, verdict.policy.sha256, head))
     for feed in verdict.feeds:
@@ -98,6 +101,13 @@ def issue_for(
     complete = [feed.alias for feed in verdict.feeds if feed.proven]
     issue(settings.state_dir, leases, withheld, anew=complete, known=list(settings.brokers))
     return tuple(leases)
+
+
+def too_old(verdict: Verdict, settings: Settings, *, started_at: datetime, now: datetime) -> str:
+    """Why a verdict permits nothing, though it proves and does not halt: its data is of an earlier day. Empty where it is not."""
+    if valid_until(settings.schedule, verdict.as_of, started_at) > now:
+        return ""
+    return f"its data is of {verdict.as_of.astimezone(UTC):%Y-%m-%d %H:%M} UTC, too old to trade on"
 
 
 def record_scopes(verdict: Verdict, settings: Settings, *, asked: bool) -> list[str]:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from recon_core import calendars
 from recon_core.calendars import EarlyClose
+from recon_core.elapsed import STALE_AFTER, elapsed
 from recon_core.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -84,11 +85,22 @@ def previous_due(schedule: Schedule, before: datetime) -> datetime:
     return next(due for due in _dues(schedule, _day(schedule, before), -1) if due <= before)
 
 
-def valid_until(schedule: Schedule | None, proven_at: datetime) -> datetime:
-    """How long a verdict of ``proven_at`` holds: until the next due time and its grace, 26 hours without a schedule."""
+def valid_until(schedule: Schedule | None, as_of: datetime, proven_at: datetime) -> datetime:
+    """How long a verdict of ``proven_at`` on data of ``as_of`` holds: until the next due time and its grace.
+
+    Data of an earlier session than the last due time asked for holds no longer than that session's verdict did, and without
+    a schedule all data holds for 26 hours. So the end may have passed already.
+    """
     if schedule is None:
-        return proven_at + WITHOUT_SCHEDULE
-    return next_due(schedule, proven_at) + schedule.grace
+        return min(as_of, proven_at) + WITHOUT_SCHEDULE
+    due = previous_due(schedule, proven_at)
+    return (due if _of_earlier_session(schedule, as_of, due) else next_due(schedule, proven_at)) + schedule.grace
+
+
+def _of_earlier_session(schedule: Schedule, as_of: datetime, due: datetime) -> bool:
+    if due - as_of > REMEMBERED:
+        return True
+    return sessions_between(schedule, as_of, due) > 0 and elapsed(as_of, due, closed(schedule, as_of, due)) > STALE_AFTER
 
 
 def session_days(schedule: Schedule, first: date, last: date) -> list[date]:

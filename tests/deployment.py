@@ -9,6 +9,7 @@ import subprocess
 import sys
 import textwrap
 from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,11 @@ def book_row(
 def feed_row(symbol: str, quantity: str, avg_price: str = "10", *, account: str = "MAIN", **more: str) -> Row:
     """A row of the statement, priced in the market as it was bought unless said otherwise."""
     return (account, symbol, quantity, avg_price, more.get("market_price", avg_price), more.get("currency", "USD"))
+
+
+def ago(**much: float) -> str:
+    """The time of so many ``days``, ``hours`` or ``minutes`` ago, as files have it."""
+    return f"{datetime.now(UTC) - timedelta(**much):%Y-%m-%dT%H:%M:%SZ}"
 
 
 class Deployment:

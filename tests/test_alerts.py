@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from deployment import AS_OF, Deployment, book_row, feed_row
+from deployment import Deployment, ago, book_row, feed_row
 from monitoring import ROOT, RULES, eventually, prometheus, promtool, pushgateway
 from report_samples import clean, discrepancy, report
 
@@ -85,11 +85,11 @@ def test_the_dashboard_shows_every_metric_and_prometheus_understands_what_it_ask
 @pytest.mark.slow
 @pytest.mark.case("J09")
 def test_breaks_fire_in_a_real_prometheus_and_a_clean_run_resolves_them(tmp_path: Path) -> None:
-    deployment = Deployment(tmp_path)
-    deployment.book([book_row("AAPL", "100"), book_row("MSFT", "50", "400")])
+    deployment, stamp = Deployment(tmp_path), ago(minutes=1)
+    deployment.book([book_row("AAPL", "100", updated_at=stamp), book_row("MSFT", "50", "400", updated_at=stamp)])
     deployment.feed([feed_row("AAPL", "90")])
     with pushgateway(tmp_path) as gateway, prometheus(tmp_path, gateway) as monitor:
-        deployment.config(more=f"metrics: {{pushgateway: '{gateway}', deadline_seconds: 20}}", as_of=AS_OF)
+        deployment.config(more=f"metrics: {{pushgateway: '{gateway}', deadline_seconds: 20}}", as_of=stamp)
         assert deployment.run().returncode == 4
         eventually(monitor.firing, lambda found: found == {"ReconciliationBreaks": 2, "ReconciliationTradingHalted": 1})
         series = {entry["metric"]["type"]: entry["metric"] for entry in monitor.query(f"{PREFIX}breaks_total > 0")}

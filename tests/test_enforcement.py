@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from deployment import Deployment, book_row, feed_row
+from deployment import Deployment, ago, book_row, feed_row
 
 
 @pytest.fixture
@@ -15,10 +15,12 @@ def deployment(tmp_path: Path) -> Deployment:
     return Deployment(tmp_path)
 
 
-def live(deployment: Deployment, *, breaks: bool, more: str = "") -> None:
-    deployment.book([book_row("AAPL", "10"), book_row("GONE", "5")] if breaks else [book_row("AAPL", "10")])
+def live(deployment: Deployment, *, breaks: bool, more: str = "", days: int = 0) -> None:
+    stamp = ago(days=days, minutes=1)
+    held = [book_row("AAPL", "10", updated_at=stamp), *([book_row("GONE", "5", updated_at=stamp)] if breaks else [])]
+    deployment.book(held)
     deployment.feed([feed_row("AAPL", "10")])
-    deployment.config(more=more)
+    deployment.config(more=more, as_of=stamp)
 
 
 def guard(deployment: Deployment) -> int:
@@ -41,10 +43,21 @@ def test_a_halting_run_raises_the_latch_and_a_clean_one_after_it_lifts_nothing(d
 
 def test_a_clean_run_permits_trading_and_one_with_a_chosen_time_does_not(deployment: Deployment) -> None:
     live(deployment, breaks=False)
-    assert deployment.run("--as-of", "2026-11-20T21:00:00Z").returncode == 0
+    assert deployment.run("--as-of", ago(minutes=1)).returncode == 0
     assert guard(deployment) == 4
     assert deployment.run().returncode == 0
     assert guard(deployment) == 0
+
+
+@pytest.mark.parametrize("schedule", ["", "schedule: {due: '16:30', timezone: America/New_York}"])
+def test_a_clean_run_over_the_data_of_an_earlier_day_permits_nothing_and_says_so(deployment: Deployment, schedule: str) -> None:
+    live(deployment, breaks=False, more=schedule, days=9)
+    report = deployment.report()
+    assert report["exit_code"] == 0
+    assert any("this run permits no trading: its data is of" in warning for warning in report["warnings"])
+    refused = deployment.command("guard")
+    assert refused.returncode == 4
+    assert "too old to trade on" in " ".join((refused.stdout + refused.stderr).split())
 
 
 def test_shadow_mode_decides_and_stops_nothing(deployment: Deployment) -> None:

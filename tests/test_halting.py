@@ -39,6 +39,7 @@ class Desk:
 
     def __init__(self, folder: Path) -> None:
         self.files = Deployment(folder)
+        self.files.config(as_of="")
         self.files.book([book_row("AAPL", "100"), book_row("KO", "50", account="HEDGE")])
         self.agree()
         self.count = 0

@@ -126,8 +126,26 @@ def test_past_the_end_of_a_calendar_there_is_an_error_and_no_guess() -> None:
 
 def test_a_permit_lasts_until_the_next_due_time_and_its_grace_and_26_hours_without_a_schedule() -> None:
     friday = at("2026-11-20T16:35:00-05:00")
-    assert valid_until(NEW_YORK, friday) == at("2026-11-23T20:30:00-05:00")
-    assert valid_until(None, friday) == friday + timedelta(hours=26)
+    assert valid_until(NEW_YORK, friday, friday) == at("2026-11-23T20:30:00-05:00")
+    assert valid_until(None, friday, friday) == friday + timedelta(hours=26)
+
+
+def test_data_of_an_earlier_session_holds_no_longer_than_the_verdict_of_that_session_did() -> None:
+    friday_due, monday_due = at("2026-11-20T16:30:00-05:00"), at("2026-11-23T16:30:00-05:00")
+    for of_friday in ("2026-11-20T16:00:00-05:00", "2026-11-20T09:00:00-05:00", "2026-11-22T12:00:00-05:00"):
+        assert valid_until(NEW_YORK, at(of_friday), at("2026-11-23T09:00:00-05:00")) == monday_due + NEW_YORK.grace
+    for of_thursday in ("2026-11-19T16:00:00-05:00", "2026-11-19T22:00:00-05:00", "2020-01-01T00:00:00-05:00"):
+        assert valid_until(NEW_YORK, at(of_thursday), at("2026-11-23T09:00:00-05:00")) == friday_due + NEW_YORK.grace
+    at_night = Schedule(time(2, 0), "America/New_York", days=weekdays("Tue-Sat"))
+    assert valid_until(at_night, at("2026-11-19T16:00:00-05:00"), at("2026-11-20T02:10:00-05:00")) == at(
+        "2026-11-21T06:00:00-05:00"
+    )
+
+
+def test_without_a_schedule_it_is_the_data_that_holds_for_26_hours_not_the_verdict() -> None:
+    friday, saturday = at("2026-11-20T21:00:00Z"), at("2026-11-21T09:00:00Z")
+    assert valid_until(None, friday, saturday) == friday + timedelta(hours=26)
+    assert valid_until(None, saturday, friday) == friday + timedelta(hours=26), "a stamp ahead of the clock gives nothing"
 
 
 @pytest.mark.parametrize(
