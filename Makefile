@@ -64,10 +64,12 @@ lock:  ## write constraints.txt anew: the newest versions that fit, for every su
 clean:  ## remove what make made, but no state
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
-# --no-deps: everything is in constraints.txt, with its hash; --no-build-isolation: so is what builds
+# --no-deps: everything is in constraints.txt, with its hash; --no-build-isolation: so is what builds. An editable install compiles
+# nothing by itself, and a quarter of a short run would be compiling, wherever Python may not write beside the sources.
 $(READY): constraints.txt pyproject.toml $(BIN)/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r constraints.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	$(BIN)/python -m compileall -q recon_core plugins
 	@touch $@
 
 $(BIN)/python:

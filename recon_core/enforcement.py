@@ -23,7 +23,7 @@ from recon_core.schedule import next_due
 from recon_core.state.audit import Head
 from recon_core.state.latch import read_latch
 from recon_core.state.runs import report_text, runs
-from recon_core.state.scope import FIRM, Scope
+from recon_core.state.scope import Scope
 from recon_core.state.store import open_store
 from recon_core.verdict import Verdict
 
@@ -116,12 +116,11 @@ def say(report: dict[str, Any], found: Stop) -> None:
         report["exit_code"] = int(ExitCode.DAMAGED)
 
 
-def warn_of_old_data(verdict: Verdict, settings: Settings, report: dict[str, Any], *, started_at: datetime, now: datetime) -> None:
+def say_withheld(verdict: Verdict, settings: Settings, report: dict[str, Any], *, started_at: datetime, now: datetime) -> None:
     """Say in the report of a live run that it will permit nothing of what it proved, where its data is too old for that."""
-    if verdict.halts and any(scope == FIRM for scope in stopped(verdict.decision, settings)):
-        return
-    if settings.halt.mode != "shadow" and proven(verdict) and (why := too_old(verdict, settings, started_at=started_at, now=now)):
-        report["warnings"].append(f"this run permits no trading: {why}")
+    halts = stopped(verdict.decision, settings)
+    if settings.halt.mode != "shadow" and any(not any(stop.overlaps(scope) for stop in halts) for scope in proven(verdict)):
+        report["halting"]["withheld"] = too_old(verdict, settings, started_at=started_at, now=now) or None
 
 
 def permit_and_tell(

@@ -134,7 +134,7 @@ def report(*discrepancies: Report, **changes: Any) -> Report:
         "discrepancies": list(discrepancies),
         "discrepancies_truncated": False,
         "discrepancies_total": len(discrepancies),
-        "halting": {"mode": "armed", "raised": ["firm"] if halting else [], "trouble": None, "actions": []},
+        "halting": {"mode": "armed", "raised": ["firm"] if halting else [], "trouble": None, "withheld": None, "actions": []},
         "decision": {"halt": bool(halting), "reasons": [_reason(halting)] if halting else [], "require": []},
         "warnings": [],
         "book": {"source": "examples/book.sqlite, table positions", "rows": 50, "as_of": None, "sha256": None, "notes": []},

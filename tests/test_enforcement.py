@@ -30,7 +30,7 @@ def guard(deployment: Deployment) -> int:
 def test_a_halting_run_raises_the_latch_and_a_clean_one_after_it_lifts_nothing(deployment: Deployment) -> None:
     live(deployment, breaks=True)
     report = deployment.report()
-    assert report["halting"] == {"mode": "armed", "raised": ["firm"], "trouble": None, "actions": []}
+    assert report["halting"] == {"mode": "armed", "raised": ["firm"], "trouble": None, "withheld": None, "actions": []}
     assert (deployment.folder / ".state" / "HALT.json").is_file()
     assert guard(deployment) == 4
     live(deployment, breaks=False)
@@ -54,7 +54,8 @@ def test_a_clean_run_over_the_data_of_an_earlier_day_permits_nothing_and_says_so
     live(deployment, breaks=False, more=schedule, days=9)
     report = deployment.report()
     assert report["exit_code"] == 0
-    assert any("this run permits no trading: its data is of" in warning for warning in report["warnings"])
+    assert report["halting"]["withheld"].startswith("its data is of ")
+    assert "trading is not permitted: its data is of " in " ".join(deployment.run().stdout.split())
     refused = deployment.command("guard")
     assert refused.returncode == 4
     assert "too old to trade on" in " ".join((refused.stdout + refused.stderr).split())

@@ -107,6 +107,8 @@ def found(report: Report) -> str:
 def decision(report: Report) -> str:
     """``TRADING HALTS: 2 positions missing at broker (policies.yaml:4)``, or what holds instead."""
     if not report["decision"]["halt"]:
+        if report["halting"]["withheld"]:
+            return f"trading is not permitted: {visible(report['halting']['withheld'])}"
         return "no verdict; trading is not halted by this run" if report["verdict"] == "incomplete" else "trading goes on"
     why = because(report)
     word = "TRADING HALTS" if halts(report) else "TRADING WOULD HALT, and goes on in shadow mode"
