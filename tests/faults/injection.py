@@ -11,7 +11,7 @@ from functools import cache
 from pathlib import Path
 
 import pytest
-from scenes import Done, Scene, run
+from scenes import Done, Scene, run, started
 from services import NO_RIGHTS
 
 CHANGING = (
@@ -56,7 +56,14 @@ def need_strace() -> None:
 def changing_calls(scene: Scene, folder: Path) -> list[Call]:
     """The calls of the scene's command, which is run once, that change something in the state directory, in their order."""
     log = folder.with_name(f"{folder.name}.strace")
-    run(folder, *scene.command, before=_strace(log))
+    run(folder, *scene.command, tracer=_strace(log))
+    return [call for call, changes in _calls(log, folder) if changes]
+
+
+def changing_calls_from_the_start(scene: Scene, folder: Path) -> list[Call]:
+    """The same of a command that is started, not forked."""
+    log = folder.with_name(f"{folder.name}.strace")
+    started(folder, *scene.command, before=_strace(log))
     return [call for call, changes in _calls(log, folder) if changes]
 
 
@@ -71,11 +78,7 @@ def inject(scene: Scene, folder: Path, call: Call, fault: str) -> Done | None:
     """
     log = folder.with_name(f"{folder.name}.strace")
     kills = fault.startswith("signal=")
-    done = run(
-        folder,
-        *scene.command,
-        before=[*_strace(log, filtered=not kills), "-e", f"inject={call.name}:{fault}:when={call.when}"],
-    )
+    done = run(folder, *scene.command, tracer=[*_strace(log), "-e", f"inject={call.name}:{fault}:when={call.when}"])
     mark = re.compile(rf"\b{call.name}\(.*(= \?|<unfinished \.\.\.>)$" if kills else r"\(INJECTED\)$")
     lines = log.read_text(errors="replace").splitlines()
     if not any(mark.search(line) and str(folder / ".state") in line for line in lines) or (kills and done.returncode >= 0):
@@ -83,9 +86,8 @@ def inject(scene: Scene, folder: Path, call: Call, fault: str) -> Done | None:
     return Done(done.returncode, done.stdout, done.stderr, fault=f"{fault} at {call}")
 
 
-def _strace(log: Path, *, filtered: bool = True) -> list[str]:
-    fast = ["--seccomp-bpf"] if filtered else []  # with it, strace 6.1 injects no signals
-    return ["strace", "-f", *fast, "-qq", "-y", "-s", "16", "-o", str(log), "-e", f"trace={','.join(CHANGING)}"]
+def _strace(log: Path) -> list[str]:
+    return ["strace", "-f", "-qq", "-y", "-s", "16", "-o", str(log), "-e", f"trace={','.join(CHANGING)}"]
 
 
 def _calls(log: Path, folder: Path) -> list[tuple[Call, bool]]:

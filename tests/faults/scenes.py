@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import json
 import os
-import resource
 import shutil
 import subprocess
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from deployment import COMMAND, Deployment, book_row, feed_row
+from warmed import DEADLINE_SECONDS, Warmed
 
 from recon_core.state import audit
 from recon_core.state.latch import Latch, read_latch
@@ -25,6 +27,8 @@ from recon_core.state.store import has_store, open_store
 
 FILES = {"report.json", "report.html", "breaks.parquet"}
 PERSON = ("--reason", "a test", "--by", "tester")
+
+Finished = subprocess.CompletedProcess[str]
 
 
 @dataclass(frozen=True)
@@ -257,26 +261,39 @@ def at(folder: Path) -> Deployment:
     return found
 
 
-def run(
-    folder: Path, *arguments: str, before: Sequence[str] = (), limit: int | None = None, **environment: str
-) -> subprocess.CompletedProcess[str]:
-    """The command in a folder, after other words (strace and its options); no file may grow beyond ``limit`` bytes."""
+def run(folder: Path, *arguments: str, limit: int | None = None, tracer: Sequence[str] = (), **environment: str) -> Finished:
+    """The command in a folder, in a process that has loaded it; see ``Warmed.run``."""
+    return _warmed().run(folder, arguments, _environment(folder, environment), limit=limit, tracer=tracer)
 
-    def limited() -> None:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
 
+def started(folder: Path, *arguments: str, before: Sequence[str] = (), **environment: str) -> Finished:
+    """The command in a folder, in a process of its own from the start, after other words (strace and its options)."""
     return subprocess.run(
         [*before, str(COMMAND), *arguments],
         cwd=folder,
         capture_output=True,
         text=True,
         errors="replace",
-        timeout=300,
+        timeout=DEADLINE_SECONDS,
         check=False,
         stdin=subprocess.DEVNULL,
-        preexec_fn=None if limit is None else limited,
-        env={**os.environ, "PYTHONHASHSEED": "0", "PYTHONDONTWRITEBYTECODE": "1", "TMPDIR": str(temporary(folder)), **environment},
+        env=_environment(folder, environment),
     )
+
+
+@cache
+def _warmed() -> Warmed:
+    made = Warmed()
+    with TemporaryDirectory() as place:
+        folder = Path(place) / "deployment"
+        deployed(folder)
+        for command in (("run", "--json"), ("halt", "raise", *PERSON), ("run",), ("halt", "lift", *PERSON), ("guard",)):
+            assert made.run(folder, command, _environment(folder, {}), learn=True).returncode == 0
+    return made
+
+
+def _environment(folder: Path, more: dict[str, str]) -> dict[str, str]:
+    return {**os.environ, "PYTHONHASHSEED": "0", "PYTHONDONTWRITEBYTECODE": "1", "TMPDIR": str(temporary(folder)), **more}
 
 
 def temporary(folder: Path) -> Path:

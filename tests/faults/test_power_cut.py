@@ -7,7 +7,7 @@ from functools import partial
 import pytest
 from injection import ATTEMPTS, changing_calls, inject, need_strace
 from mounts import Disk, need_root
-from scenes import Done, judge, look, run
+from scenes import Done, judge, look, started
 
 MIDDLE = 25
 
@@ -26,7 +26,7 @@ def after_power_cut(scene, tmp_path, made, name, command):
 
 def plainly(scene, tmp_path, *before):
     def command(folder):
-        done = run(folder, *scene.command, before=before, TMPDIR=str(tmp_path))
+        done = started(folder, *scene.command, before=before, TMPDIR=str(tmp_path))
         return Done(done.returncode, done.stdout, done.stderr, fault="a power cut at its end")
 
     return command
