@@ -121,9 +121,9 @@ def write_out(
     folder: Path,
 ) -> None:
     """Write the files of a recorded run to ``folder``, all or none, and the history; raises as ``though_recorded`` does."""
-    _load_ages(connection, recorded.ages, verdict.as_of, settings.schedule)
     query = parquet_query(verdict.policy, [accepted.reason for accepted in verdict.accepted])
     with though_recorded(report["run_id"]):
+        _load_ages(connection, recorded.ages, verdict.as_of, settings.schedule)
         write_together(
             folder,
             {
@@ -139,11 +139,12 @@ def write_out(
 
 @contextmanager
 def though_recorded(run_id: str) -> Iterator[None]:
-    """For what is done after ``commit``: a StateError inside says that the run is recorded all the same."""
+    """For what is done after ``commit``: what fails inside is a StateError, which says that the run is recorded all the same."""
     try:
         yield
-    except StateError as error:
-        raise StateError(f"{error}; run {run_id} is recorded: `recon-core report {run_id}` prints it") from None
+    except (StateError, duckdb.Error) as error:
+        why = str(error).partition("\n")[0]
+        raise StateError(f"{why}; run {run_id} is recorded: `recon-core report {run_id}` prints it") from None
 
 
 def _follow(
@@ -230,7 +231,7 @@ def _load_ages(
 def _export(connection: duckdb.DuckDBPyConnection, query: str, path: Path) -> None:
     try:
         connection.execute(f"COPY ({query}) TO {quoted(str(path.absolute()))} (FORMAT parquet, COMPRESSION zstd)")
-    except duckdb.IOException as error:
+    except duckdb.Error as error:
         raise OSError(str(error).partition("\n")[0]) from None
 
 

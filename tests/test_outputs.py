@@ -4,11 +4,22 @@ from __future__ import annotations
 
 import json
 import re
+import signal
 import subprocess
+import sys
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from deployment import COMMAND, Deployment, assert_nothing_ugly, book_row, feed_row
+
+from recon_core.config.load import load_configuration
+from recon_core.engine import connect
+from recon_core.errors import StateError
+from recon_core.host import load_host
+from recon_core.reconcile import Request, reconcile
+from recon_core.record import commit, recall, write_out
+from recon_core.report.build import build
 
 OUTPUTS = ["breaks.parquet", "report.html", "report.json"]
 
@@ -52,6 +63,55 @@ def test_a_run_whose_files_cannot_be_written_says_that_it_is_recorded(deployment
     assert found, done.stderr
     printed = deployment.command("report", found[1], "--json")
     assert json.loads(printed.stdout)["run_id"] == found[1]
+
+
+def test_an_engine_that_gives_out_after_the_record_says_that_the_run_is_recorded(deployment: Deployment) -> None:
+    now, folder = datetime.now(UTC), deployment.folder / "out"
+    configuration = load_configuration(deployment.folder / "recon.yaml", load_host, policy=None, today=now.date())
+    settings, known = configuration.settings, recall(configuration.settings)
+    request = Request(deployment.folder / "recon.yaml")
+    with connect() as connection:
+        verdict = reconcile(connection, configuration, request, clock=lambda: now, known=known, output=folder)
+        report = build(verdict, run={"run_id": "a-run", "started_at": now}, finished_at=now)
+        recorded = commit(connection, settings, verdict, report, known, asked=False, now=now, folder=folder)
+        connection.execute("DROP TABLE breaks")
+        with pytest.raises(StateError, match=r"breaks\.parquet: cannot be written: Catalog Error: .* run a-run is recorded: "):
+            write_out(connection, settings, verdict, report, recorded, folder)
+    assert not folder.exists()
+    assert json.loads(deployment.command("report", "a-run", "--json").stdout)["run_id"] == "a-run"
+
+
+KILLED_AT_RENAME = """
+import os, pathlib, signal, sys
+from recon_core.cli import program
+left = int(sys.argv.pop(1))
+def renamed(event, arguments):
+    global left
+    if event == "os.rename" and pathlib.Path(os.fsdecode(arguments[1])).parent.name == "out":
+        if left == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+        left -= 1
+sys.addaudithook(renamed)
+program()
+"""
+
+
+@pytest.mark.parametrize("renames", range(3))
+def test_a_kill_in_a_folder_that_was_used_before_leaves_the_report_of_the_run_before(deployment: Deployment, renames: int) -> None:
+    assert deployment.run("--output", "out").returncode == 0
+    out = deployment.folder / "out"
+    earlier = {name: (out / name).read_bytes() for name in OUTPUTS}
+    deployment.feed([feed_row("AAPL", "99")])
+    command = [sys.executable, "-c", KILLED_AT_RENAME, str(renames), "run", "--output", "out"]
+    done = subprocess.run(command, cwd=deployment.folder, capture_output=True, text=True, check=False, timeout=120)
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    assert (out / "report.json").read_bytes() == earlier["report.json"], "report.json comes last"
+    assert [name for name in ("report.html", "breaks.parquet") if (out / name).read_bytes() != earlier[name]] == [
+        "report.html", "breaks.parquet"
+    ][:renames]  # fmt: skip
+    history = json.loads(deployment.command("history", "--json").stdout)
+    printed = deployment.command("report", history[-1]["run_id"], "--json")
+    assert json.loads(printed.stdout)["break_count"] == 1, "the run that was killed is recorded, and can be printed"
 
 
 def test_an_output_folder_without_a_name_is_a_usage_error(deployment: Deployment) -> None:
