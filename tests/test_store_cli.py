@@ -70,6 +70,7 @@ def test_verify_meets_the_anchors_of_reports_and_exits_5_where_one_is_gone(week:
     with closing(sqlite3.connect(store_of(week))) as database, database:
         database.executescript(
             "DROP TRIGGER audit_refuses_delete; DELETE FROM runs WHERE seq = 3; DELETE FROM audit WHERE seq = 3;"
+            "UPDATE delivered SET day = '2026-11-16'"
         )
     assert week.command("audit", "verify").exit_code == 0
     done = week.command("audit", "verify", "--anchor", anchors[1])
@@ -84,6 +85,10 @@ def test_verify_meets_the_anchors_of_reports_and_exits_5_where_one_is_gone(week:
         ("UPDATE runs SET report = x'00' WHERE seq = 3", "its report is damaged"),
         ("DELETE FROM runs WHERE seq = 3", "record 3: run .* is gone"),
         ("UPDATE runs SET run_id = 'another' WHERE seq = 3", "run another: record 3 is not of this run"),
+        ("UPDATE runs SET verdict = 'clean', exit_code = 0 WHERE seq = 3", "run .*: its row is not what its report says"),
+        ("UPDATE runs SET live = 1 - live WHERE seq = 3", "run .*: its row is not what its report says"),
+        ("DELETE FROM delivered WHERE day = '2026-11-17'", "broker prime: what is kept of the file of sha256 .* is not what"),
+        ("UPDATE delivered SET day = '2026-11-18' WHERE day = '2026-11-17'", "broker prime: what is kept of the file of sha256 "),
     ],
 )
 def test_verify_finds_a_report_that_is_not_the_recorded_one(week: Week, change: str, told: str) -> None:

@@ -16,6 +16,8 @@ from recon_core.state.database import Database
 from recon_core.state.times import moment, stored
 
 _FILES = ("policy", "config")
+_TOLD = ("as_of", "live", "verdict", "exit_code", "halt")
+"""Columns of a run that say what its report and its record say."""
 
 
 class Run(NamedTuple):
@@ -137,16 +139,17 @@ def report_text(database: Database, run_id: str) -> str:
 
 
 def faults(database: Database) -> list[str]:
-    """Runs that are not what their audit records say, in words."""
+    """Runs that are not what their audit records say, and what is kept of them beside their reports, in words."""
     found = []
     recorded = {}
     for seq, body in database.execute("SELECT seq, body FROM audit WHERE kind = 'run'"):
         try:
             after = json.loads(body)["after"]
-            recorded[seq] = (after["run_id"], after["report_sha256"])
+            recorded[seq] = (after["run_id"], after["report_sha256"], after["live"])
         except (ValueError, TypeError, KeyError, RecursionError):
             found.append(f"record {seq}: is no record of a run")
-    for run_id, seq, packed in database.execute("SELECT run_id, seq, report FROM runs ORDER BY seq"):
+    taken: dict[tuple[str, str], str] = {}
+    for run_id, seq, packed, *row in database.execute(f"SELECT run_id, seq, report, {', '.join(_TOLD)} FROM runs ORDER BY seq"):
         stated = recorded.pop(seq, None)
         if stated is None or stated[0] != run_id:
             found.append(f"run {run_id}: record {seq} is not of this run")
@@ -158,9 +161,18 @@ def faults(database: Database) -> list[str]:
             found.append(f"run {run_id}: its report is damaged")
             continue
         bare = text[:end] + '"audit": null\n}\n'
-        if sha256(bare.encode()).hexdigest() != stated[1] or json.loads(text)["audit"]["seq"] != seq:
+        if sha256(bare.encode()).hexdigest() != stated[1] or (report := json.loads(text))["audit"]["seq"] != seq:
             found.append(f"run {run_id}: its report is not the one that record {seq} tells of")
-    found += [f"record {seq}: run {run_id} is gone" for seq, (run_id, _) in sorted(recorded.items())]
+            continue
+        told = (stored(_time(report["as_of"])), int(stated[2]), report["verdict"], report["exit_code"])
+        if tuple(row) != (*told, int(report["decision"]["halt"])):
+            found.append(f"run {run_id}: its row is not what its report says")
+        for broker, digest, day in _deliveries(report):
+            taken[broker, digest] = max(day, taken.get((broker, digest), ""))
+    found += [f"record {seq}: run {run_id} is gone" for seq, (run_id, *_) in sorted(recorded.items())]
+    kept = {(broker, digest): day for broker, digest, day in database.execute("SELECT broker, sha256, day FROM delivered")}
+    for broker, digest in sorted({key for key in {*kept, *taken} if kept.get(key) != taken.get(key)}):
+        found.append(f"broker {broker}: what is kept of the file of sha256 {digest} is not what the reports say")
     return found
 
 
@@ -181,14 +193,18 @@ def _run(row: Mapping[str, Any]) -> Run:
 
 
 def _note_deliveries(database: Database, report: Mapping[str, Any]) -> None:
+    for delivery in _deliveries(report):
+        database.execute(
+            """INSERT INTO delivered VALUES (?, ?, ?) ON CONFLICT (broker, sha256) DO UPDATE
+               SET day = CASE WHEN excluded.day > delivered.day THEN excluded.day ELSE delivered.day END""",
+            delivery,
+        )
+
+
+def _deliveries(report: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+    """The files that a run took: broker, sha256, day."""
     day = str(report["as_of"])[:10]
-    for feed in report["feeds"]:
-        if feed["sha256"] and feed["status"] == "COMPLETE":
-            database.execute(
-                """INSERT INTO delivered VALUES (?, ?, ?) ON CONFLICT (broker, sha256) DO UPDATE
-                   SET day = CASE WHEN excluded.day > delivered.day THEN excluded.day ELSE delivered.day END""",
-                (feed["broker"], feed["sha256"], day),
-            )
+    return [(feed["broker"], feed["sha256"], day) for feed in report["feeds"] if feed["sha256"] and feed["status"] == "COMPLETE"]
 
 
 def _newest(database: Database) -> dict[str, Any] | None:
