@@ -4,6 +4,7 @@ import os
 from collections import defaultdict
 from pathlib import Path
 
+import canaries
 import pytest
 from services import NO_RIGHTS
 
@@ -15,6 +16,10 @@ def pytest_addoption(parser):
         "--cases", action="store_true", help="list the cases of the catalogue and how many tests prove each; run nothing"
     )
     parser.addoption("--faults", action="store_true", help="try every fault of tests/faults, not a sample of them")
+
+
+def pytest_configure(config):
+    os.environ["RECON_CORE_TEST_CANARY"] = canaries.ENVIRONMENT
 
 
 def pytest_collection_modifyitems(config, items):
@@ -55,10 +60,22 @@ def _skip_is_failure(report):
         report.longrepr = f"skipped where nothing may be skipped (CI=true): {reason}"
 
 
+def _secret_is_failure(item, report):
+    if report.when == "setup":
+        return
+    found = canaries.found("".join(text for _, text in report.sections))
+    if folder := item.funcargs.get("tmp_path"):
+        found += canaries.found_below(folder)
+    if found and report.outcome == "passed":
+        report.outcome = "failed"
+        report.longrepr = f"secrets of the tests in what it printed or left: {found}"
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item, call):
     report = yield
     _skip_is_failure(report)
+    _secret_is_failure(item, report)
     return report
 
 

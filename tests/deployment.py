@@ -13,6 +13,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import canaries
+
 COMMAND = Path(sys.executable).with_name("recon-core")
 AS_OF = "2026-11-20T21:00:00Z"
 BOOK_COLUMNS = ("broker", "account", "symbol", "quantity", "avg_price", "currency", "updated_at")
@@ -110,7 +112,7 @@ class Deployment:
 
     def command(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
         """Run any ``recon-core`` command in the folder."""
-        return subprocess.run(
+        done = subprocess.run(
             [str(COMMAND), *arguments],
             cwd=self.folder,
             capture_output=True,
@@ -120,6 +122,8 @@ class Deployment:
             stdin=subprocess.DEVNULL,
             env={**os.environ, "COLUMNS": "120", **environment},
         )
+        assert not canaries.found(done.stdout + done.stderr), "no secret of the tests in any output"
+        return done
 
     def report(self, *arguments: str) -> dict[str, Any]:
         """Run with --json; the report. Fails where the command had none."""

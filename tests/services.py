@@ -13,8 +13,8 @@ from pathlib import Path
 from tempfile import mkdtemp
 
 import pytest
+from canaries import PASSWORD
 
-PASSWORD = "not-in-any-message"
 NO_RIGHTS = "no rights here: "
 """How the reason begins of a skip that is none's fault: nothing that can be installed lets a container trace or mount."""
 

@@ -10,6 +10,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
+from canaries import ALPACA
 from loopback import Loopback, Reply, as_json, serving
 
 from recon_core.brokers import Broker
@@ -19,7 +20,7 @@ from recon_core.http import Http
 from recon_core.model import Ask, Feed, FeedStatus
 
 FILE = Path(__file__).parents[1] / "plugins" / "brokers" / "alpaca.py"
-SECRETS = {"key_id": "PKCANARY0001", "secret_key": "canary/secret/0f9a7b3e"}
+SECRETS = {"key_id": ALPACA["ALPACA_KEY_ID"], "secret_key": ALPACA["ALPACA_SECRET_KEY"]}
 NOW = Ask()
 AS_OF = datetime(2026, 11, 20, 21, 5, tzinfo=UTC)
 

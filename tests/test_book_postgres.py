@@ -9,7 +9,8 @@ from typing import Any
 
 import duckdb
 import pytest
-from services import PASSWORD, postgres
+from canaries import PASSWORD
+from services import postgres
 
 from recon_core.book import Book, open_book
 from recon_core.config.settings import BookSettings

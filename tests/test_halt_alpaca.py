@@ -6,10 +6,10 @@ import json
 from dataclasses import replace
 
 import pytest
+from canaries import ALPACA as SECRETS
 from halt_samples import ORDER, halted, resumed
 from loopback import Reply, as_json, serving
 
-SECRETS = {"ALPACA_KEY_ID": "PKCANARY0001", "ALPACA_SECRET_KEY": "canary/secret/0f9a7b3e"}
 CONFIGURATIONS = {"dtbp_check": "entry", "no_shorting": False, "suspend_trade": False, "trade_confirm_email": "all"}
 
 

@@ -9,11 +9,11 @@ import time
 from dataclasses import replace
 
 import pytest
+from canaries import WEBHOOK
 from halt_samples import NOW, ORDER, halted, resumed
 from loopback import Reply, as_json, serving
 
-KEY = "a-signing-key-0f9a7b3e"
-TOKEN = "canary-token-77aa"
+KEY, TOKEN = WEBHOOK["DESK_KEY"], WEBHOOK["DESK_TOKEN"]
 
 
 @pytest.fixture(autouse=True)

@@ -13,12 +13,12 @@ from datetime import UTC, datetime
 from decimal import Decimal
 
 import pytest
+from canaries import TOKEN as CANARY
 from loopback import Reply, as_json, serving
 
 from recon_core.errors import AuthError, BrokerError, MalformedError, RequestError, ThrottledError, TransientError
 from recon_core.http import Answer, Http
 
-CANARY = "canary-secret-0f9a7b"
 KEYS = {"X-Key": CANARY, "Authorization": f"Bearer {CANARY}"}
 
 

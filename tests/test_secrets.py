@@ -3,19 +3,18 @@
 import json
 import subprocess
 import sys
-from base64 import b64encode
 from urllib.parse import quote
 
 import pytest
+from canaries import AWKWARD as CANARY
+from canaries import LINES, written
 from deployment import Deployment, book_row
 from loopback import Reply, as_json, serving
 
 from recon_core.redaction import redacted
 
-CANARY = "cn-4'7f\"/é\\w+ 9Qz"
 HEADER = CANARY.replace("é", "e")  # an HTTP header holds no more than ASCII
 SHORT = "c4n"
-LINES = "-----BEGIN KEY-----\ncanary-line-one\ncanary-line-two\n-----END KEY-----\n"
 
 LEAKY = """
     class Leaky(Broker):
@@ -72,9 +71,8 @@ WAYS = ("raises", "raises from", "exits", "prints", "logs", "warns", "thread", "
 
 def leaks(text, secret=CANARY):
     """Which of the secrets are in a text, in any of the ways that they may be written, the halves of the long one included."""
-    forms = {secret, repr(secret)[1:-1], json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1]}
-    forms |= {quote(secret), quote(secret, safe=""), b64encode(secret.encode()).decode(), secret[:9], secret[-9:]}
-    return [form for form in (*forms, SHORT, "canary-line") if form in text]
+    forms = (*written(secret), secret[:9], secret[-9:], SHORT, "canary-line")
+    return [form for form in forms if form in text]
 
 
 def everything(deployment, done):

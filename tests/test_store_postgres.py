@@ -7,11 +7,15 @@ import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
-from services import PASSWORD, postgres
+from canaries import PASSWORD
+from deployment import Deployment, ago, book_row, feed_row
+from services import postgres
 from week import AAPL, MSFT, Week, age, feed
 
+from recon_core import guard
 from recon_core.errors import LockedError, StateError
 from recon_core.state import audit
 from recon_core.state.actor import Actor
@@ -172,3 +176,42 @@ def test_a_store_that_cannot_be_asked_for_its_lock_keeps_no_run_from_halting(cap
     assert entered
     assert "the store's lock was not taken" in caplog.text
     assert PASSWORD not in caplog.text
+
+
+def test_the_guard_holds_a_permit_against_the_store(url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RECON_TEST_STORE", url)
+    hosts = []
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        hosts.append(Deployment(tmp_path / name))
+        stamp = ago(minutes=1)
+        hosts[-1].book([book_row("AAPL", "100", updated_at=stamp)])
+        hosts[-1].feed([feed_row("AAPL", "100")])
+        hosts[-1].config(as_of=stamp, broker="unchanged: accept", more="store: env:RECON_TEST_STORE")
+    config = hosts[0].folder / "recon.yaml"
+    assert "no permit" in guard(config).reason
+    assert hosts[0].run().returncode == 0
+    assert guard(config)
+    assert hosts[0].command("guard", "--account", "MAIN").returncode == 0
+    assert hosts[1].command("halt", "raise", "--reason", "prices look wrong", "--by", "ann").returncode == 0
+    assert "not of the store's newest of this scope" in guard(config).reason, "a halt on another host is in the store"
+    assert hosts[0].run().returncode == 0
+    assert guard(config)
+
+
+@pytest.mark.parametrize("wrong", ["password", "server"])
+def test_the_guard_refuses_where_the_store_cannot_be_asked(
+    wrong: str, url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RECON_TEST_STORE", url)
+    deployment, stamp = Deployment(tmp_path), ago(minutes=1)
+    deployment.book([book_row("AAPL", "100", updated_at=stamp)])
+    deployment.feed([feed_row("AAPL", "100")])
+    deployment.config(as_of=stamp, more="store: env:RECON_TEST_STORE")
+    assert deployment.run().returncode == 0
+    port = str(urlsplit(url).port)
+    monkeypatch.setenv("RECON_TEST_STORE", url.replace(PASSWORD, "no-password") if wrong == "password" else url.replace(port, "1"))
+    answer = guard(tmp_path / "recon.yaml")
+    assert (bool(answer), answer.damaged) == (False, True)
+    assert "postgresql://recon:***@127.0.0.1" in answer.reason
+    assert deployment.command("guard").returncode == 5

@@ -7,6 +7,7 @@ from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
+import canaries
 from click.testing import CliRunner, Result
 from deployment import Deployment, Row, book_row, feed_row
 
@@ -48,7 +49,9 @@ class Week:
 
     def command(self, *arguments: str) -> Result:
         """What a command of the deployment prints."""
-        return CliRunner().invoke(main, [*arguments, "--config", str(self.deployment.folder / "recon.yaml")])
+        done = CliRunner().invoke(main, [*arguments, "--config", str(self.deployment.folder / "recon.yaml")])
+        assert not canaries.found(done.output), "no secret of the tests in any output"
+        return done
 
     def listed(self) -> list[tuple[str, str, int]]:
         """Symbol, status and episode of the open breaks."""

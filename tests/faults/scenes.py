@@ -15,6 +15,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import canaries
 from deployment import COMMAND, Deployment, book_row, feed_row
 from warmed import DEADLINE_SECONDS, Warmed
 
@@ -331,6 +332,7 @@ def look(folder: Path) -> Seen:
 def judge(scene: Scene, folder: Path, before: Seen, done: Done, *, again: bool = True) -> None:
     """Everything that must hold after a fault. Raises AssertionError, naming the fault."""
     try:
+        assert not canaries.found(done.out + done.err), "no secret in any output"
         assert "Traceback" not in done.err, done.err
         assert "internal error" not in done.err, done.err
         after = look(folder)
