@@ -47,6 +47,7 @@ services:  ## install the servers, the browser and the tools that some tests use
 		command -v $$name >/dev/null || missing="$$missing $$name"; \
 	done; \
 	[ -x /sbin/mkfs.ext4 ] || missing="$$missing e2fsprogs"; \
+	command -v systemd-analyze >/dev/null || missing="$$missing systemd"; \
 	if [ -z "$$missing" ]; then echo "make: all that the tests use is installed"; \
 	elif [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 		policy=/usr/sbin/policy-rc.d; \

@@ -188,6 +188,13 @@ def test_yaml_that_cannot_be_meant_would_be_noticed(name, tmp_path):
         load_example(text, tmp_path, drop_ins(README, tmp_path))
 
 
+def test_what_the_example_deployment_has_as_comments_loads(tmp_path):
+    _, _, comments = (ROOT / "recon.yaml").read_text(encoding="utf-8").partition("every deployment should have:\n")
+    text = "".join(line.removeprefix("# ") for line in comments.splitlines(keepends=True))
+    assert set(yaml.safe_load(text)) == {"schedule", "metrics", "halt"}
+    load_example(text, tmp_path, drop_ins(README, tmp_path))
+
+
 def docstring_examples():
     for path in sorted([*(ROOT / "recon_core").rglob("*.py"), *(ROOT / "plugins").rglob("*.py")]):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
