@@ -123,6 +123,12 @@ def say_withheld(verdict: Verdict, settings: Settings, report: dict[str, Any], *
         report["halting"]["withheld"] = too_old(verdict, settings, started_at=started_at, now=now) or None
 
 
+def say_standing(settings: Settings, report: dict[str, Any]) -> None:
+    """Say in the report what is halted once this run has stopped what it had to: a clean run lifts no earlier halt."""
+    latch = read_latch(settings.state_dir)
+    report["halting"]["standing"] = sorted({str(halt.scope) for halt in latch.halts}) if latch else []
+
+
 def permit_and_tell(
     verdict: Verdict, settings: Settings, report: dict[str, Any], head: Head, *, started_at: datetime, now: datetime, chosen: bool
 ) -> None:

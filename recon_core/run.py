@@ -11,7 +11,7 @@ from typing import Any
 from recon_core import log
 from recon_core.config.credentials import store_url
 from recon_core.config.load import load_configuration
-from recon_core.enforcement import failure_told, permit_and_tell, say, say_withheld, stop
+from recon_core.enforcement import failure_told, permit_and_tell, say, say_standing, say_withheld, stop
 from recon_core.engine import connect
 from recon_core.errors import NoVerdictError
 from recon_core.host import load_host
@@ -61,6 +61,7 @@ def _run(
             stopped = stop(verdict, settings, configuration.host, run_id=run_id, now=clock())
             report = build(verdict, run=about, finished_at=clock())
             say(report, stopped)
+            say_standing(settings, report)
             if not chosen:
                 say_withheld(verdict, settings, report, started_at=started_at, now=clock())
             configuration.host.notify("recon_decision_made", report=report)

@@ -30,11 +30,24 @@ def guard(deployment: Deployment) -> int:
 def test_a_halting_run_raises_the_latch_and_a_clean_one_after_it_lifts_nothing(deployment: Deployment) -> None:
     live(deployment, breaks=True)
     report = deployment.report()
-    assert report["halting"] == {"mode": "armed", "raised": ["firm"], "trouble": None, "withheld": None, "actions": []}
+    assert report["halting"] == {
+        "mode": "armed",
+        "raised": ["firm"],
+        "trouble": None,
+        "withheld": None,
+        "standing": ["firm"],
+        "actions": [],
+    }
     assert (deployment.folder / ".state" / "HALT.json").is_file()
     assert guard(deployment) == 4
     live(deployment, breaks=False)
-    assert deployment.run().returncode == 0
+    clean = deployment.report()
+    assert (clean["verdict"], clean["exit_code"], clean["halting"]["standing"]) == ("clean", 0, ["firm"])
+    said = deployment.command("report", clean["run_id"]).stdout
+    assert said.startswith("CLEAN  no breaks  |  trading stays halted: firm (recon-core halt status)"), said
+    page = (deployment.folder / clean["outputs"]["html"]).read_text(encoding="utf-8")
+    assert "Trading stays halted" in page
+    assert "Trading goes on" not in page
     assert guard(deployment) == 4
     lifted = deployment.command("halt", "lift", "--reason", "explained", "--by", "ana")
     assert lifted.returncode == 0, lifted.stderr

@@ -58,7 +58,7 @@ def build(verdict: Verdict, *, run: Mapping[str, Any], finished_at: datetime) ->
         "discrepancies_truncated": verdict.listed > len(discrepancies),
         "discrepancies_total": verdict.listed,
         "decision": _decision(verdict.decision),
-        "halting": {"mode": verdict.mode, "raised": [], "trouble": None, "withheld": None, "actions": []},
+        "halting": {"mode": verdict.mode, "raised": [], "trouble": None, "withheld": None, "standing": [], "actions": []},
         "warnings": [
             *policy.warnings,
             *verdict.warnings,

@@ -76,6 +76,10 @@ def _text(value: Any) -> str:
 def _decision_word(report: Report) -> str:
     if report["decision"]["halt"]:
         return "Trading halts" if wording.halts(report) else "Trading would halt (shadow mode)"
+    if report["halting"]["standing"]:
+        return "Trading stays halted"
+    if report["halting"]["withheld"]:
+        return "Trading is not permitted"
     return "Not halted, no verdict" if report["verdict"] == "incomplete" else "Trading goes on"
 
 

@@ -80,10 +80,11 @@ def unproven(report: Report) -> list[str]:
 
 
 def level(report: Report) -> Literal["halt", "doubt", "clean"]:
-    """How bad it is: trading halts; breaks or no verdict; or nothing at all to say."""
+    """How bad it is: trading halts; breaks, no verdict, or a clean one that permits no trading; or nothing at all to say."""
     if halts(report):
         return "halt"
-    return "clean" if report["verdict"] == "clean" and report["exit_code"] == 0 else "doubt"
+    calm = report["verdict"] == "clean" and report["exit_code"] == 0
+    return "clean" if calm and not report["halting"]["standing"] and not report["halting"]["withheld"] else "doubt"
 
 
 def verdict(report: Report) -> str:
@@ -106,12 +107,16 @@ def found(report: Report) -> str:
 
 def decision(report: Report) -> str:
     """``TRADING HALTS: 2 positions missing at broker (policies.yaml:4)``, or what holds instead."""
+    standing = ", ".join(map(visible, report["halting"]["standing"]))
     if not report["decision"]["halt"]:
+        if standing:
+            return f"trading stays halted: {standing} (recon-core halt status)"
         if report["halting"]["withheld"]:
             return f"trading is not permitted: {visible(report['halting']['withheld'])}"
         return "no verdict; trading is not halted by this run" if report["verdict"] == "incomplete" else "trading goes on"
     why = because(report)
-    word = "TRADING HALTS" if halts(report) else "TRADING WOULD HALT, and goes on in shadow mode"
+    shadow = f"is halted from before: {standing}" if standing else "goes on in shadow mode"
+    word = "TRADING HALTS" if halts(report) else f"TRADING WOULD HALT, and {shadow}"
     return f"{word}{halted_scope(report)}{': ' if why else ''}{why}"
 
 
