@@ -8,6 +8,9 @@ import canaries
 import pytest
 from services import NO_RIGHTS
 
+# Hundreds of tests start the command: where no bytecode may be kept, each start compiles the project anew, for half its time.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
 CASES = Path(__file__).parent / "cases" / "ids.txt"
 
 
