@@ -129,6 +129,20 @@ def test_an_export_can_be_checked_without_the_program(week: Week) -> None:
     assert hashlib.sha256(bare.encode()).hexdigest() == run["after"]["report_sha256"]
 
 
+def test_a_change_of_policy_is_a_record_with_both_fingerprints(week: Week) -> None:
+    week.deployment.policy("version: 1\nrules: {MISSING_AT_BROKER: {}}\n")
+    week.day(16, BROKEN)
+    week.deployment.policy("version: 1\nrules: {MISSING_AT_BROKER: {halt: never}}\n")
+    now = week.run()
+    week.run()
+    records = [json.loads(line) for line in week.command("audit", "export").stdout.splitlines()]
+    assert [record["kind"] for record in records] == ["run", "policy-changed", "run", "run"]
+    changed = records[1]
+    assert (changed["before"]["sha256"], changed["after"]["sha256"]) == (records[0]["inputs"]["policy"], now["policy"]["sha256"])
+    assert changed["before"]["sha256"] != changed["after"]["sha256"]
+    assert changed["actor"]["user"]
+
+
 def test_breaks_are_listed_by_pattern_and_shown_by_the_beginning_of_an_id(week: Week) -> None:
     report = week.day(16, feed(("AAPL", "90"), ("MSFT", "49")))
     ids = {entry["symbol"]: entry["id"] for entry in report["discrepancies"]}
