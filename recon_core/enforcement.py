@@ -13,6 +13,8 @@ from json import loads
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import duckdb
+
 from recon_core import log
 from recon_core.config.credentials import store_url
 from recon_core.config.settings import Settings
@@ -87,6 +89,21 @@ def stop(verdict: Verdict, settings: Settings, host: Host, *, run_id: str, now: 
         ),
     )
     return Stop(scopes, carry_out(settings, host.halts, order), trouble)
+
+
+@contextmanager
+def though_stopped(found: Stop, verdict: Verdict) -> Iterator[None]:
+    """For what is done from ``stop`` until the run is recorded: what fails inside is a StateError, which says what halted."""
+    try:
+        yield
+    except (StateError, duckdb.Error) as error:
+        halted = ""
+        if found.scopes:
+            reasons = verdict.decision.reasons
+            halted = f"; trading is halted all the same: {', '.join(found.scopes)}: {reasons[0].detail}"
+            halted += f" and {len(reasons) - 1} more" if len(reasons) > 1 else ""
+            halted += "".join(f"; {complaint}" for complaint in found.complaints)
+        raise StateError(f"{str(error).partition(chr(10))[0]}; this run has no report{halted}") from None
 
 
 def told(found: Stop) -> dict[str, Any]:

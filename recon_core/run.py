@@ -11,7 +11,7 @@ from typing import Any
 from recon_core import log
 from recon_core.config.credentials import store_url
 from recon_core.config.load import load_configuration
-from recon_core.enforcement import failure_told, permit_and_tell, say, say_standing, say_withheld, stop
+from recon_core.enforcement import failure_told, permit_and_tell, say, say_standing, say_withheld, stop, though_stopped
 from recon_core.engine import connect
 from recon_core.errors import NoVerdictError
 from recon_core.host import load_host
@@ -59,14 +59,15 @@ def _run(
         run_id = str(about["run_id"])
         with deferred():
             stopped = stop(verdict, settings, configuration.host, run_id=run_id, now=clock())
-            report = build(verdict, run=about, finished_at=clock())
-            say(report, stopped)
-            say_standing(settings, report)
-            if not chosen:
-                say_withheld(verdict, settings, report, started_at=started_at, now=clock())
-            configuration.host.notify("recon_decision_made", report=report)
-            progress("writing")
-            recorded = commit(connection, settings, verdict, report, known, asked=chosen, now=clock(), folder=folder)
+            with though_stopped(stopped, verdict):
+                report = build(verdict, run=about, finished_at=clock())
+                say(report, stopped)
+                say_standing(settings, report)
+                if not chosen:
+                    say_withheld(verdict, settings, report, started_at=started_at, now=clock())
+                configuration.host.notify("recon_decision_made", report=report)
+                progress("writing")
+                recorded = commit(connection, settings, verdict, report, known, asked=chosen, now=clock(), folder=folder)
             write_out(connection, settings, verdict, report, recorded, folder)
             with though_recorded(run_id):
                 permit_and_tell(verdict, settings, report, recorded.head, started_at=started_at, now=clock(), chosen=chosen)

@@ -54,6 +54,21 @@ def test_a_halting_run_raises_the_latch_and_a_clean_one_after_it_lifts_nothing(d
     assert guard(deployment) == 0
 
 
+def test_a_halting_run_that_cannot_be_recorded_says_that_it_halted(deployment: Deployment) -> None:
+    live(deployment, breaks=False)
+    assert deployment.run().returncode == 0
+    (deployment.folder / ".state" / "recon.sqlite").write_bytes(b"no database")
+    failed = deployment.run()
+    assert failed.returncode == 5
+    assert failed.stderr.strip().endswith("; this run has no report")
+    live(deployment, breaks=True)
+    failed = deployment.run()
+    assert failed.returncode == 5
+    assert "recon.sqlite: damaged" in failed.stderr
+    assert "this run has no report; trading is halted all the same: firm: MISSING_AT_BROKER: 1 break halts (GONE)" in failed.stderr
+    assert guard(deployment) == 4
+
+
 def test_a_clean_run_permits_trading_and_one_with_a_chosen_time_does_not(deployment: Deployment) -> None:
     live(deployment, breaks=False)
     assert deployment.run("--as-of", ago(minutes=1)).returncode == 0
