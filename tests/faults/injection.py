@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 from collections import Counter
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -24,11 +25,15 @@ _LINE = re.compile(r"(?P<thread>\d+) +(?P<name>\w+)\((?P<text>.*)")
 
 @dataclass(frozen=True)
 class Call:
-    """One system call that changes the state: the ``when``-th of its name in its thread."""
+    """One system call that changes the state: the ``when``-th of its name in its thread.
+
+    ``place`` is the same from run to run: what is called on which file, and the how manieth time.
+    """
 
     name: str
     when: int
     text: str
+    place: str = ""
 
     def moved(self, offset: int) -> Call:
         """The call of that name so many later (earlier)."""
@@ -57,33 +62,56 @@ def changing_calls(scene: Scene, folder: Path) -> list[Call]:
     """The calls of the scene's command, which is run once, that change something in the state directory, in their order."""
     log = folder.with_name(f"{folder.name}.strace")
     run(folder, *scene.command, tracer=_strace(log))
-    return [call for call, changes in _calls(log, folder) if changes]
+    return _placed(call for call, changes in _calls(log, folder) if changes)
 
 
 def changing_calls_from_the_start(scene: Scene, folder: Path) -> list[Call]:
     """The same of a command that is started, not forked."""
     log = folder.with_name(f"{folder.name}.strace")
     started(folder, *scene.command, before=_strace(log))
-    return [call for call, changes in _calls(log, folder) if changes]
+    return _placed(call for call, changes in _calls(log, folder) if changes)
 
 
-ATTEMPTS = (0, 0, -1, 1, -2)
-"""How far from the traced place to try: what comes before it differs a little from run to run."""
+def attempts(scene: Scene, made: Path, folder: Path, call: Call) -> Iterator[Call]:
+    """Where to try a fault at ``call``, one place after the other: what comes before it differs a little from run to run.
+
+    A call that a thread of the engine makes is counted from that thread's beginning, and others reach its number before it: so it
+    is looked for anew, in copies of ``made`` beside ``folder``, until the main thread makes it.
+    """
+    for offset in (0, 0, -1, 1, -2):
+        yield call.moved(offset)
+    for number in range(10):
+        traced = changing_calls(scene, scene.copy(made, folder.with_name(f"{folder.name}-traced-{number}")))
+        yield from (each for each in traced if each.place == call.place)
 
 
 def inject(scene: Scene, folder: Path, call: Call, fault: str) -> Done | None:
     """Run the scene's command, with ``fault`` (``signal=KILL``, ``error=EIO``) at one call.
 
-    None where the fault came to no call that touches the state: see ``ATTEMPTS``.
+    None where the fault came to no call that touches the state, or to the call of that number of another thread, too: see
+    ``attempts``.
     """
     log = folder.with_name(f"{folder.name}.strace")
     kills = fault.startswith("signal=")
     done = run(folder, *scene.command, tracer=[*_strace(log), "-e", f"inject={call.name}:{fault}:when={call.when}"])
     mark = re.compile(rf"\b{call.name}\(.*(= \?|<unfinished \.\.\.>)$" if kills else r"\(INJECTED\)$")
-    lines = log.read_text(errors="replace").splitlines()
-    if not any(mark.search(line) and str(folder / ".state") in line for line in lines) or (kills and done.returncode >= 0):
+    hit = [line for line in log.read_text(errors="replace").splitlines() if mark.search(line)]
+    touches = [str(folder / ".state") in line for line in hit]
+    if not (any(touches) if kills else touches and all(touches)) or (kills and done.returncode >= 0):
         return None
     return Done(done.returncode, done.stdout, done.stderr, fault=f"{fault} at {call}")
+
+
+def _placed(calls: Iterable[Call]) -> list[Call]:
+    """The calls with their places."""
+    seen: Counter[tuple[str, str]] = Counter()
+    found = []
+    for call in calls:
+        path = re.search(r"/\.state[^>\"]*", call.text)
+        what = re.sub(r"[0-9a-f]{16}|[0-9TZ]{16}-[0-9a-f]{8}", "*", path[0]) if path else ""
+        seen[call.name, what] += 1
+        found.append(replace(call, place=f"{call.name} {what} {seen[call.name, what]}"))
+    return found
 
 
 def _strace(log: Path) -> list[str]:

@@ -3,7 +3,7 @@
 A further scene of a command (its very first run, its lift by override) gets one of them at each call, in turn.
 """
 
-from injection import ATTEMPTS, changing_calls, inject, need_strace
+from injection import attempts, changing_calls, inject, need_strace
 from scenes import SAMPLED, judge, look
 
 ERRORS = ("EIO", "ENOSPC", "EDQUOT", "EACCES", "EINTR")
@@ -20,9 +20,9 @@ def test_an_error_at_any_change_of_the_state_is_told_or_made_good(scene, tmp_pat
     ]
     chosen, hit, told = picked(faults), 0, 0
     for number, (call, error, again) in enumerate(chosen):
-        for attempt, offset in enumerate(ATTEMPTS):
+        for attempt, place in enumerate(attempts(scene, tmp_path / "made", tmp_path / f"error-{number}", call)):
             folder = scene.copy(tmp_path / "made", tmp_path / f"error-{number}-{attempt}")
-            done = inject(scene, folder, call.moved(offset), f"error={error}")
+            done = inject(scene, folder, place, f"error={error}")
             if done is not None:
                 judge(scene, folder, before, done, again=again)
                 hit, told = hit + 1, told + (not scene.succeeded(done))

@@ -1,7 +1,7 @@
 """kill -9 at every system call that changes the state: the state is readable, old or new, and nothing acknowledged is lost."""
 
 import pytest
-from injection import ATTEMPTS, changing_calls, changing_calls_from_the_start, inject, need_strace
+from injection import attempts, changing_calls, changing_calls_from_the_start, inject, need_strace
 from scenes import judge, look
 
 LEAST = 25
@@ -16,9 +16,9 @@ def test_a_kill_at_any_change_of_the_state_loses_nothing(scene, tmp_path, picked
     assert len(calls) >= LEAST
     chosen, hit = picked(calls), 0
     for number, call in enumerate(chosen):
-        for attempt, offset in enumerate(ATTEMPTS):
+        for attempt, place in enumerate(attempts(scene, tmp_path / "made", tmp_path / f"kill-{number}", call)):
             folder = scene.copy(tmp_path / "made", tmp_path / f"kill-{number}-{attempt}")
-            done = inject(scene, folder, call.moved(offset), "signal=KILL")
+            done = inject(scene, folder, place, "signal=KILL")
             if done is not None:
                 judge(scene, folder, before, done)
                 hit += 1

@@ -5,7 +5,7 @@ import subprocess
 from functools import partial
 
 import pytest
-from injection import ATTEMPTS, changing_calls, inject, need_strace
+from injection import attempts, changing_calls, inject, need_strace
 from mounts import Disk, need_root
 from scenes import Done, judge, look, started
 
@@ -70,8 +70,8 @@ def test_a_power_cut_in_the_middle_leaves_a_state_that_can_be_read(scene, tmp_pa
     spread = [calls[round(place * (len(calls) - 1) / (MIDDLE - 1))] for place in range(MIDDLE)]
     chosen, hit = picked(spread, 2), 0
     for number, call in enumerate(chosen):
-        for attempt, offset in enumerate(ATTEMPTS):
-            killed = partial(inject, scene, call=call.moved(offset), fault="signal=KILL")
+        for attempt, place in enumerate(attempts(scene, tmp_path / "made", tmp_path / f"cut-{number}", call)):
+            killed = partial(inject, scene, call=place, fault="signal=KILL")
             done, folder = after_power_cut(scene, tmp_path, tmp_path / "made", f"disk-{number}-{attempt}", killed)
             if done is not None:
                 done.fault += ", and a power cut then"
