@@ -20,9 +20,9 @@ from recon_core.state import audit, lifecycle
 from recon_core.state.actor import Actor
 from recon_core.state.breaks import listed, note, shown, suppress
 from recon_core.state.history import entry
+from recon_core.state.history import faults as run_faults
 from recon_core.state.lifecycle import Seen
 from recon_core.state.runs import add_run, delivered, report_text, runs
-from recon_core.state.runs import faults as run_faults
 from recon_core.state.schema import VERSION
 from recon_core.state.sqlite import NAME
 from recon_core.state.store import has_store, open_store

@@ -12,7 +12,8 @@ from week import AAPL, MSFT, Week, age, feed
 
 from recon_core.errors import StateError
 from recon_core.state import audit
-from recon_core.state.runs import faults, report_text, runs
+from recon_core.state.history import faults
+from recon_core.state.runs import report_text, runs
 from recon_core.state.schema import VERSION
 from recon_core.state.sqlite import NAME
 from recon_core.state.store import open_store

@@ -19,8 +19,8 @@ from recon_core import guard
 from recon_core.errors import LockedError, StateError
 from recon_core.state import audit
 from recon_core.state.actor import Actor
+from recon_core.state.history import faults
 from recon_core.state.postgres import SCHEMA, hold_runs, open_postgres
-from recon_core.state.runs import faults
 from recon_core.state.schema import STEPS, VERSION
 from recon_core.state.store import open_store
 

@@ -46,7 +46,7 @@ def verify(*, anchors: tuple[Head, ...], config: Path) -> None:
     Without an anchor that was kept elsewhere, a tail that was cut off and a chain that was written anew are not noticed.
     """
     from recon_core.state.audit import faults
-    from recon_core.state.runs import faults as run_faults
+    from recon_core.state.history import faults as run_faults
 
     with opened(config) as store:
         store.database.check()

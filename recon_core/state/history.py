@@ -13,7 +13,9 @@ from typing import Any
 
 from recon_core.errors import StateError
 from recon_core.regular_file import read_regular
+from recon_core.state.database import Database
 from recon_core.state.files import locked, write_atomically
+from recon_core.state.runs import faults as run_faults
 from recon_core.state.runs import known_runs, runs
 from recon_core.state.store import Store
 
@@ -76,6 +78,11 @@ def write_history(state_dir: Path, store: Store) -> None:
             _keep_aside(path)
         lines = ",\n".join(run.summary for run in runs(store.database, limit=RUNS_KEPT))
         write_atomically(path, f'{{"version": 1, "runs": [\n{lines}\n]}}\n')
+
+
+def faults(database: Database) -> list[str]:
+    """Runs, and lines of the history, that are not what their audit records and reports say, in words."""
+    return run_faults(database, entry)
 
 
 def _keep_aside(path: Path) -> None:

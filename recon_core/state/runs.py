@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime
 from hashlib import sha256
 from typing import Any, NamedTuple
@@ -16,7 +16,7 @@ from recon_core.state.database import Database
 from recon_core.state.times import moment, stored
 
 _FILES = ("policy", "config")
-_TOLD = ("as_of", "live", "verdict", "exit_code", "halt")
+_TOLD = ("started_at", "finished_at", "as_of", "live", "verdict", "exit_code", "halt", "summary")
 """Columns of a run that say what its report and its record say."""
 
 
@@ -87,7 +87,7 @@ def add_run(
         "exit_code": report["exit_code"],
         "halt": int(report["decision"]["halt"]),
         **{f"{what}_{name}": report[what][name] for what in _FILES for name in ("path", "sha256")},
-        "summary": json.dumps({**summarise, "head": str(head)}, ensure_ascii=False),
+        "summary": _line(summarise, head),
         "report": zlib.compress(whole.encode(), 3),
     }
     database.load("runs", list(row), [list(row.values())])
@@ -138,8 +138,11 @@ def report_text(database: Database, run_id: str) -> str:
     return _unpacked(database, run_id, rows[0][0])
 
 
-def faults(database: Database) -> list[str]:
-    """Runs that are not what their audit records say, and what is kept of them beside their reports, in words."""
+def faults(database: Database, summarise: Callable[[Mapping[str, Any]], Mapping[str, Any]]) -> list[str]:
+    """Runs that are not what their audit records say, and what is kept of them beside their reports, in words.
+
+    ``summarise`` makes a run's line of the history, but for the head, of its report.
+    """
     found = []
     recorded = {}
     for seq, body in database.execute("SELECT seq, body FROM audit WHERE kind = 'run'"):
@@ -164,8 +167,15 @@ def faults(database: Database) -> list[str]:
         if sha256(bare.encode()).hexdigest() != stated[1] or (report := json.loads(text))["audit"]["seq"] != seq:
             found.append(f"run {run_id}: its report is not the one that record {seq} tells of")
             continue
-        told = (stored(_time(report["as_of"])), int(stated[2]), report["verdict"], report["exit_code"])
-        if tuple(row) != (*told, int(report["decision"]["halt"])):
+        told = (
+            *(stored(_time(report[name])) for name in ("started_at", "finished_at", "as_of")),
+            int(stated[2]),
+            report["verdict"],
+            report["exit_code"],
+            int(report["decision"]["halt"]),
+            _line(summarise(report), Head(**report["audit"])),
+        )
+        if tuple(row) != told:
             found.append(f"run {run_id}: its row is not what its report says")
         for broker, digest, day in _deliveries(report):
             taken[broker, digest] = max(day, taken.get((broker, digest), ""))
@@ -218,6 +228,10 @@ def _note_change(database: Database, actor: Actor, what: str, before: Mapping[st
         return
     old = {name: before[f"{what}_{name}"] for name in ("path", "sha256")}
     append(database, f"{what}-changed", actor, f"{now['path']} is not what the run before used", before=old, after=dict(now))
+
+
+def _line(summary: Mapping[str, Any], head: Head) -> str:
+    return json.dumps({**summary, "head": str(head)}, ensure_ascii=False)
 
 
 def _time(text: str) -> datetime:

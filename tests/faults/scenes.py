@@ -20,10 +20,10 @@ from deployment import COMMAND, Deployment, book_row, feed_row
 from warmed import DEADLINE_SECONDS, Warmed
 
 from recon_core.state import audit
+from recon_core.state.history import faults as run_faults
 from recon_core.state.latch import Latch, read_latch
 from recon_core.state.permit import Lease, read_permit
 from recon_core.state.runs import Run, report_text, runs
-from recon_core.state.runs import faults as run_faults
 from recon_core.state.store import has_store, open_store
 
 FILES = {"report.json", "report.html", "breaks.parquet"}

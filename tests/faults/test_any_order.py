@@ -32,7 +32,7 @@ from recon_core.lifting import Deployment as Lifting
 from recon_core.lifting import Lift, lift
 from recon_core.run import Request, run
 from recon_core.schedule import Schedule
-from recon_core.state import audit, breaks, runs, suppressions
+from recon_core.state import audit, breaks, history, runs, suppressions
 from recon_core.state.actor import Actor
 from recon_core.state.history import NAME as HISTORY
 from recon_core.state.latch import Halt, read_latch
@@ -210,14 +210,14 @@ class Control(RuleBasedStateMachine):
             return
         with open_store(None, self.state) as store:
             assert list(audit.faults(store.database)) == []
-            assert runs.faults(store.database) == []
+            assert history.faults(store.database) == []
             stored = [entry.run_id for entry in runs.runs(store.database, limit=10_000)]
             told = [entry["after"]["run_id"] for entry in audit.records(store.database) if entry["kind"] == "run"]
         assert stored == told
         assert len(stored) == len(set(stored)) <= len(self.acknowledged) + self.killed_runs
         assert [run_id for run_id in stored if run_id in set(self.acknowledged)] == self.acknowledged
-        history = self.state / HISTORY
-        kept = [entry["run_id"] for entry in json.loads(history.read_text(encoding="utf-8"))["runs"]] if history.exists() else []
+        listed = self.state / HISTORY
+        kept = [entry["run_id"] for entry in json.loads(listed.read_text(encoding="utf-8"))["runs"]] if listed.exists() else []
         assert set(kept) <= set(stored)
         assert set(self.acknowledged) <= set(kept)
 

@@ -17,10 +17,10 @@ from recon_core.run import Request
 from recon_core.run import run as reconciled
 from recon_core.state import audit
 from recon_core.state.history import NAME as HISTORY
+from recon_core.state.history import faults as run_faults
 from recon_core.state.history import write_history
 from recon_core.state.latch import Halt, read_latch
 from recon_core.state.permit import NAME as PERMIT
-from recon_core.state.runs import faults as run_faults
 from recon_core.state.runs import report_text, runs
 from recon_core.state.scope import FIRM
 from recon_core.state.store import open_store
