@@ -131,7 +131,7 @@ class Relation:
     to read more than once (Parquet), so that nothing is copied. It may also return ``source_row``, the row's number in its
     file, and ``problem``, what its reader found wrong with a row: such a row is a fault, never dropped. ``constants`` are
     descriptive columns (``currency``, ``asset_class``) that are known to hold one and the same text in every row: at scale
-    that spares carrying them.
+    that spares carrying them. ``origins`` are the files that the source delivered, where the engine reads other ones made of them.
     """
 
     query: str
@@ -141,6 +141,7 @@ class Relation:
     first_row: int = 1
     typed: bool = False
     constants: Mapping[str, str] = field(default_factory=dict)
+    origins: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -22,6 +22,7 @@ from recon_core.engine import shut_off
 from recon_core.errors import BookError, ConfigError, EngineError
 from recon_core.feed_times import run_time
 from recon_core.feeds import ProvenFeed, prove, unique, with_coverage_note
+from recon_core.fingerprints import Fingerprint
 from recon_core.host import Host
 from recon_core.listing import worst
 from recon_core.match import Scan, find, scan
@@ -84,6 +85,7 @@ def reconcile(
     answers = asked.answers()
     files = [name for answer in answers if answer.feed.relation for name in answer.feed.relation.files]
     shut_off(connection, [*book.files, *files], [output] if output else [])
+    book_print, prints = Fingerprint(book.origins), _fingerprints(answers)
     now = clock()
     held = survey(connection, book.mounted, list(settings.brokers), book.source, now)
     book = replace(book, mounted=book.mounted.as_noted(connection, held.faults))
@@ -93,12 +95,14 @@ def reconcile(
     idle = recently_closed(settings.schedule, as_of, now)
     feeds = [
         with_coverage_note(connection, feed, book.mounted)
-        for feed in _proven(connection, answers, held, known, request=request, as_of=as_of, now=now, idle=idle)
+        for feed in _proven(connection, answers, held, known, prints, request=request, as_of=as_of, now=now, idle=idle)
     ]
 
     progress("matching")
     with _rules_named(configuration):
         feeds, scanned, comparison = _match(connection, configuration, book, held, feeds, as_of, now, idle)
+    for each in (book_print, *prints.values()):
+        each.begin()
     accepted, over = in_force(known.accepted, as_of.date())
     outgrown = silence(connection, policy, as_of.date(), accepted)
     ended = (*over, *outgrown)
@@ -112,10 +116,10 @@ def reconcile(
         config_path=settings.path,
         config_sha256=settings.sha256,
         book_source=book.source,
-        book_sha256=book.sha256,
+        book_sha256=book_print.sha256(),
         book_notes=(*book.notes, *source_notes(held.faults)),
         survey=held,
-        feeds=tuple(feeds),
+        feeds=tuple(replace(feed, answer=_printed(feed.answer, prints)) for feed in feeds),
         scan=scanned,
         totals=tuple(sums),
         decision=decision,
@@ -139,11 +143,24 @@ def reconcile(
     )
 
 
+def _fingerprints(answers: Sequence[BrokerAnswer]) -> dict[str, Fingerprint]:
+    """Of the feeds that lie in files, by broker; an adapter that reads bytes itself gives their sha256 with the feed."""
+    bulk = ((answer.settings.alias, answer.feed.relation) for answer in answers if answer.feed.sha256 is None)
+    return {alias: Fingerprint(relation.origins or relation.files) for alias, relation in bulk if relation is not None}
+
+
+def _printed(answer: BrokerAnswer, prints: Mapping[str, Fingerprint]) -> BrokerAnswer:
+    """The answer with the sha256 of its files."""
+    own = prints.get(answer.settings.alias)
+    return answer if own is None else answer._replace(feed=answer.feed.but(sha256=own.sha256()))
+
+
 def _proven(
     connection: duckdb.DuckDBPyConnection,
     answers: Sequence[BrokerAnswer],
     held: Survey,
     known: Known,
+    prints: Mapping[str, Fingerprint],
     *,
     request: Request,
     as_of: datetime,
@@ -153,15 +170,17 @@ def _proven(
     """Each answer mounted and judged against what the book holds there."""
     for number, answer in enumerate(answers):
         alias = answer.settings.alias
+        delivered = known.delivered.get(alias, {})
+        compared = delivered and answer.settings.unchanged == "refuse"
         yield prove(
             connection,
-            answer,
+            _printed(answer, prints) if compared else answer,
             name=f"feed_{number}",
             book=held.accounts.get(alias, ()),
             as_of=as_of,
             asked=request.as_of is not None,
             now=now,
-            delivered=known.delivered.get(alias, {}),
+            delivered=delivered,
             closed=idle,
         )
 

@@ -62,7 +62,7 @@ def test_a_sqlite_table_is_read_exactly(connection: duckdb.DuckDBPyConnection, t
         ("prime", "MAIN", "BTC", Decimal("0.123456789012345678"), Decimal("10.5"), "2026-11-20 20:00:00"),
         ("prime", None, "X", Decimal("-2.5"), None, None),
     ]
-    assert (book.source, book.sha256, book.notes) == (f"{url} table positions", None, ())
+    assert (book.source, book.files, book.notes) == (f"{url} table positions", (), ())
 
 
 @pytest.mark.case("B02", "B03")
@@ -224,8 +224,6 @@ def test_a_csv_book_and_its_faults(connection: duckdb.DuckDBPyConnection, tmp_pa
     (tmp_path / "book.csv").write_text("broker,symbol,Qty\nprime,A,1\nprime,B,(2)\n")
     book = open_book(connection, BookSettings(file="book.csv", columns={"quantity": "Qty"}), tmp_path, broker_names=["prime"])
     assert book.source == str(tmp_path / "book.csv")
-    assert book.sha256
-    assert len(book.sha256) == 64
     [fault] = book.mounted.describe_faults(connection)
     assert fault.startswith("row 3, column Qty: '(2)' is not a number")
 

@@ -272,13 +272,6 @@ def test_a_file_whose_format_its_name_does_not_tell(tmp_path: Path) -> None:
     assert rows(feed_of(tmp_path, csv("AAPL,1"), name="positions.dat", format="csv")) == [("AAPL", "1")]
 
 
-def test_the_hash_is_of_the_files_bytes(tmp_path: Path) -> None:
-    import hashlib
-
-    feed = feed_of(tmp_path, csv("AAPL,1").encode("utf-16"), encoding="utf-16")
-    assert feed.sha256 == hashlib.sha256((tmp_path / "statement.csv").read_bytes()).hexdigest()
-
-
 def test_json_keeps_every_digit_and_reaches_into_objects(tmp_path: Path) -> None:
     content = (
         '{"asOf": "2026-11-20T21:00:00Z", "data": {"items": [{"instrument": {"symbol": "BTC"}, "quantity": 0.123456789012345678, '

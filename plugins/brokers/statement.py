@@ -108,20 +108,14 @@ class Statement(Broker):
         totals, missing = self._totals(source)
         if self.settings.get("require_footer") and not source.frame.tail:
             missing.append(f"there is no footer ({', '.join(self.settings.get('footer') or ())})")
-        relation = source.relation
-        feed = Feed.from_sql(
-            relation.query,
+        feed = Feed(
+            FeedStatus.COMPLETE,
+            relation=source.relation,
             as_of=as_of,
-            files=relation.files,
-            columns=relation.columns,
-            name=relation.name,
-            first_row=relation.first_row,
-            typed=relation.typed,
             date_only=date_only,
             basis=self.settings.get("basis") or "unknown",
             lots=bool(self.settings.get("lots")),
             control_totals=tuple(totals),
-            sha256=source.sha256,
             notes=(*notes, *source.notes),
         )
         if missing:

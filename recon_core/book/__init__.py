@@ -23,15 +23,16 @@ NAME = "book_rows"
 
 @dataclass(frozen=True, slots=True)
 class Book:
-    """The book, mounted as ``book_rows``. ``source`` is what reports call it (no password in it), ``files`` what stays open.
+    """The book, mounted as ``book_rows``. ``source`` is what reports call it (no password in it), ``files`` what stays
+    open, ``origins`` what was delivered.
 
-    ``sha256`` is of the file's bytes, None for a database; ``lots`` says that several rows of one position are added up.
+    ``lots`` says that several rows of one position are added up.
     """
 
     mounted: Mounted
     source: str
-    sha256: str | None = None
     files: tuple[str, ...] = ()
+    origins: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     lots: bool = False
 
@@ -98,7 +99,7 @@ def _from_file(
         float_places=settings.float_places,
         defaults=defaults,
     )
-    return Book(mounted, str(path), read.sha256, read.relation.files, read.notes, settings.lots)
+    return Book(mounted, str(path), read.relation.files, read.relation.origins, read.notes, settings.lots)
 
 
 def _defaults(settings: BookSettings, source: str, has_broker: bool, broker_names: Sequence[str]) -> dict[str, str]:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -37,7 +36,6 @@ class SourceFile:
 
     path: Path
     relation: Relation
-    sha256: str
     frame: Frame
     notes: tuple[str, ...]
     refusal: Refusal
@@ -84,24 +82,16 @@ def read_file(path: Path, options: Mapping[str, Any], *, book: bool = False, nam
     if form is None:
         raise refusal.setup(f"{path}: the name does not tell how it is written: say `format` (csv, tsv, json or parquet)")
     try:
-        sha256 = _sha256(path)
+        open_regular(path).close()  # a pipe or a folder is no file, and would be waited for
         frame = _frame(path, form, given, refusal)
     except OSError as error:
         raise refusal.content(f"{path} cannot be read: {error.strerror or error}") from None
     columns = Columns(path, frame.header, refusal)
     mapped = columns.mapped(given, book=book)
     _check_footer(path, frame, mapped, given["footer"], refusal)
-    relation = relation_of(name or str(path), frame, columns, mapped, given)
+    relation = replace(relation_of(name or str(path), frame, columns, mapped, given), origins=(str(path),))
     notes = tuple(f"rows whose {theirs} is like {pattern!r} are left out" for theirs, pattern in given["skip_rows"].items())
-    return SourceFile(path, relation, sha256, frame, notes, refusal)
-
-
-def _sha256(path: Path) -> str:
-    digest, piece = hashlib.sha256(), memoryview(bytearray(1 << 23))
-    with open_regular(path) as handle:  # in pieces so large that a thread need not ask for the interpreter between them
-        while size := handle.readinto(piece):
-            digest.update(piece[:size])
-    return digest.hexdigest()
+    return SourceFile(path, relation, frame, notes, refusal)
 
 
 def _frame(path: Path, form: str, options: Mapping[str, Any], refusal: Refusal) -> Frame:
