@@ -20,21 +20,21 @@ def elapsed(earlier: datetime, later: datetime, closed: Intervals) -> timedelta:
 
 
 def microseconds_sql(stamp: str, until: datetime, closed: Intervals) -> str:
-    """SQL of ``elapsed(stamp, until)`` in microseconds, for a TIMESTAMP in UTC; NULL where it is NULL.
+    """SQL of ``elapsed(stamp, until)`` in microseconds, for a time in microseconds since 1970; NULL where it is NULL.
 
     What counts is a line of slope 1 and 0 by turns; a tree of comparisons finds the piece, so that a hundred weekends cost
     seven comparisons a row, and one where the row is newer than the last of them.
     """
-    micros, end = f"epoch_us({stamp})", _micros(until)
+    end = microseconds(until)
     pieces: list[tuple[datetime, str]] = []  # from which time on, and how much closed time is still to come; newest first
     lost = 0
     for start, stop in reversed([(start, min(stop, until)) for start, stop in closed if start < until]):
-        pieces += [(stop, str(lost)), (start, f"{lost + _micros(stop)} - {micros}")]
-        lost += _micros(stop) - _micros(start)
+        pieces += [(stop, str(lost)), (start, f"{lost + microseconds(stop)} - {stamp}")]
+        lost += microseconds(stop) - microseconds(start)
     if not pieces:
-        return f"({end} - {micros})"
+        return f"({end} - {stamp})"
     newest, *older = [*pieces, (until, str(lost))]  # the oldest piece has no start
-    return f"({end} - {micros} - (CASE WHEN {_since(stamp, newest[0])} THEN {newest[1]} ELSE {_tree(older[::-1], stamp)} END))"
+    return f"({end} - {stamp} - (CASE WHEN {_since(stamp, newest[0])} THEN {newest[1]} ELSE {_tree(older[::-1], stamp)} END))"
 
 
 def _tree(pieces: Sequence[tuple[datetime, str]], stamp: str) -> str:
@@ -47,8 +47,9 @@ def _tree(pieces: Sequence[tuple[datetime, str]], stamp: str) -> str:
 
 
 def _since(stamp: str, start: datetime) -> str:
-    return f"{stamp} >= TIMESTAMP '{start.astimezone(UTC).replace(tzinfo=None).isoformat(sep=' ')}'"
+    return f"{stamp} >= {microseconds(start)}"
 
 
-def _micros(stamp: datetime) -> int:
+def microseconds(stamp: datetime) -> int:
+    """Since 1970, in UTC."""
     return (stamp - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)

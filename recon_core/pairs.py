@@ -12,7 +12,7 @@ from datetime import datetime
 from decimal import Decimal
 
 from recon_core.columns import MULTIPLIER, PRICE, QUANTITY, RATE
-from recon_core.elapsed import Intervals, microseconds_sql
+from recon_core.elapsed import Intervals, microseconds, microseconds_sql
 from recon_core.expressions import literal
 from recon_core.sql import identifier, quoted
 
@@ -27,6 +27,9 @@ VALUE_COLUMNS: dict[str, str] = {
     "cusip": "VARCHAR",
     "updated_at": "TIMESTAMP",
 }
+CARRIED = VALUE_COLUMNS | {"updated_at": "BIGINT"}
+"""As which type each goes through the join: a time as microseconds since 1970, whatever its source has."""
+
 MINOR_UNITS = {"GBX": "GBP", "GBp": "GBP", "ILA": "ILS", "ZAC": "ZAR", "ZAc": "ZAR"}
 """Currencies that are hundredths of another: prices in pence, agorot and cents."""
 
@@ -113,10 +116,11 @@ def derived(comparison: Comparison, relation: str, *, as_carried: bool = False) 
         constants = (comparison.book if side == "b" else comparison.feeds).constants
         if name in constants:
             return f"CASE WHEN {side}_quantity IS NOT NULL THEN {quoted(constants[name])} END"
-        has_it = name in (book if side == "b" else feeds)
-        if has_it and as_carried:
-            return f"{side}_{name}"
-        return f"CAST({f'{side}_{name}' if has_it else 'NULL'} AS {VALUE_COLUMNS[name]})"
+        if name not in (book if side == "b" else feeds):
+            return f"CAST(NULL AS {VALUE_COLUMNS[name]})"
+        if name == "updated_at":
+            return f"make_timestamp({side}_{name})"
+        return f"{side}_{name}" if as_carried else f"CAST({side}_{name} AS {VALUE_COLUMNS[name]})"
 
     def either(name: str, *, broker_first: bool = True) -> str:
         order = ("f", "b") if broker_first else ("b", "f")
@@ -127,8 +131,8 @@ def derived(comparison: Comparison, relation: str, *, as_carried: bool = False) 
     average = f"coalesce(nullif({column('f', 'avg_price')}, 0), nullif({column('b', 'avg_price')}, 0))"
     average = average if comparison.price_fallback else "NULL"
     as_of = f"TIMESTAMP {quoted(f'{comparison.as_of:%Y-%m-%d %H:%M:%S.%f}')}"
-    late = f"TIMESTAMP {quoted(f'{comparison.now:%Y-%m-%d %H:%M:%S.%f}')}"
-    touched = column("b", "updated_at")
+    touched = "b_updated_at" if "updated_at" in book else "CAST(NULL AS BIGINT)"
+    idle = microseconds_sql(touched, comparison.as_of, comparison.closed)
     present = "f_quantity IS NOT NULL"
     if comparison.unproven:
         present = f"CASE WHEN {present} THEN true WHEN {comparison.unproven} THEN NULL ELSE false END"
@@ -141,10 +145,9 @@ def derived(comparison: Comparison, relation: str, *, as_carried: bool = False) 
             {column("b", "avg_price")} AS book_avg_price, {column("f", "avg_price")} AS broker_avg_price,
             {column("b", "currency")} AS book_currency, {column("f", "currency")} AS broker_currency,
             {column("b", "multiplier")} AS book_multiplier, {column("f", "multiplier")} AS broker_multiplier,
-            {touched} AS book_updated_at, {column("f", "updated_at")} AS broker_updated_at,
+            {column("b", "updated_at")} AS book_updated_at, {column("f", "updated_at")} AS broker_updated_at,
             coalesce({market}, {average}) AS price, {market} IS NULL AS at_average, {as_of} AS as_of,
-            CASE WHEN {touched} <= {late} THEN {microseconds_sql(touched, comparison.as_of, comparison.closed)} / 3.6e9 END
-                AS hours_untouched
+            CASE WHEN {touched} <= {microseconds(comparison.now)} THEN {idle} / 3.6e9 END AS hours_untouched
         FROM ({relation})"""
     proven = f"""
         SELECT *, {present} AS at_broker,
@@ -209,11 +212,11 @@ def side_query(
     keys |= {"account": keys_from["account"], "symbol": "symbol"}
     if legs:
         keys["leg"] = keys_from["leg"]
-    chosen = ", ".join(f"{sql} AS {name}" for name, sql in keys.items())
-    condition = f"quantity <> 0{where}"
+    chosen = [f"{sql} AS {name}" for name, sql in keys.items()]
+    chosen += [f"epoch_us({name}) AS {name}" if name == "updated_at" else name for name in columns]
+    rows = f"SELECT {', '.join(chosen)} FROM {identifier(relation)} WHERE quantity <> 0{where}"
     if not summed:
-        return f"SELECT {chosen}, {', '.join(columns)} FROM {identifier(relation)} WHERE {condition}"
-    rows = f"SELECT {chosen}, {', '.join(columns)} FROM {identifier(relation)} WHERE {condition}"
+        return rows
     # The dearest market price, so that no impact is understated; of the rest, lots agree (``uneven_lots``) or the least is
     # taken: of times that is the lot which was confirmed longest ago.
     folded = {"quantity": f"sum(quantity)::{QUANTITY} AS quantity", "market_price": "max(market_price) AS market_price"}

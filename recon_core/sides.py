@@ -11,7 +11,7 @@ import duckdb
 from recon_core.config.policy import Policy
 from recon_core.elapsed import Intervals
 from recon_core.feeds import ProvenFeed
-from recon_core.pairs import VALUE_COLUMNS, Comparison, Side, side_query
+from recon_core.pairs import CARRIED, VALUE_COLUMNS, Comparison, Side, side_query
 from recon_core.sql import identifier, quoted
 from recon_core.tables.mounting import Mounted
 
@@ -103,7 +103,7 @@ def _broker_side(feeds: Sequence[ProvenFeed], *, several: bool, legs: bool) -> S
     if not queries:
         keys = [*(["broker"] if several else []), "account", "symbol", *(["leg"] if legs else [])]
         nothing = [f"CAST(NULL AS VARCHAR) AS {key}" for key in keys]
-        nothing += [f"CAST(NULL AS {VALUE_COLUMNS[name]}) AS {name}" for name in columns]
+        nothing += [f"CAST(NULL AS {CARRIED[name]}) AS {name}" for name in columns]
         queries.append(f"SELECT {', '.join(nothing)} WHERE false")
     return Side(" UNION ALL ".join(f"({query})" for query in queries), frozenset(columns), legs, constants)
 

@@ -125,7 +125,7 @@ ROW = {"account": "MAIN", "symbol": "AAPL", "quantity": "10", "currency": "USD"}
 def test_broker_of_the_readme_works_as_a_drop_in(depot):
     done = depot(as_json({"count": 1, "positions": [ROW]}))
     assert done.returncode == 0
-    assert done.stdout.startswith("CLEAN  no breaks, 2 undetermined  |  trading ")
+    assert done.stdout.startswith("CLEAN  no breaks, 2 undetermined")
 
 
 def test_broker_of_the_readme_is_partial_where_the_count_says_that_rows_are_missing(depot):

@@ -204,7 +204,7 @@ def test_the_engine_counts_hours_as_python_does(stamps: list[datetime], as_of: d
     hours = closed(schedule, as_of - timedelta(days=200), as_of)
     query = microseconds_sql("stamp", as_of, hours)
     rows = duckdb.execute(
-        f"SELECT {query} FROM (SELECT unnest(?::TIMESTAMP[]) AS stamp)", [[each.replace(tzinfo=None) for each in stamps]]
+        f"SELECT {query} FROM (SELECT epoch_us(unnest(?::TIMESTAMP[])) AS stamp)", [[each.replace(tzinfo=None) for each in stamps]]
     )
     assert [timedelta(microseconds=row[0]) for row in rows.fetchall()] == [elapsed(stamp, as_of, hours) for stamp in stamps]
 

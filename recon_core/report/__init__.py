@@ -33,7 +33,9 @@ def to_json(report: Mapping[str, Any]) -> str:
     if breaks:  # no string holds a raw line break, so that the key at the top level is found once
         lines = ",\n    ".join(breaks)
         text = text.replace('\n  "discrepancies": []', f'\n  "discrepancies": [\n    {lines}\n  ]', 1)
-    return _UNSAFE.sub(lambda found: f"\\u{ord(found[0]):04x}", text) + "\n"
+    if not text.isascii() or "\x7f" in text:
+        text = _UNSAFE.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+    return text + "\n"
 
 
 def to_text(report: Mapping[str, Any], *, width: int, colour: bool) -> str:

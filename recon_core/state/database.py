@@ -10,6 +10,11 @@ Value = str | int | bytes | None
 """What a cell holds: money and quantities are text (exact), times are text in UTC, truth is 0 or 1."""
 
 
+def on_conflict(key: Sequence[str], update: Sequence[str]) -> str:
+    """The end of an INSERT that replaces the columns ``update`` of the row that has the ``key`` already."""
+    return f"ON CONFLICT ({', '.join(key)}) DO UPDATE SET {', '.join(f'{name} = excluded.{name}' for name in update)}"
+
+
 class Database(Protocol):
     """An open database. Whatever goes wrong with it is a StateError that names it, without its password."""
 
@@ -38,6 +43,11 @@ class Database(Protocol):
 
     def load(self, table: str, columns: Sequence[str], rows: Iterable[Sequence[Value]]) -> None:
         """Put many rows in a table."""
+
+    def upsert(
+        self, table: str, columns: Sequence[str], rows: Iterable[Sequence[Value]], *, key: Sequence[str], update: Sequence[str]
+    ) -> None:
+        """Put many rows in a table, of each ``key`` one; where there is one already, its columns ``update`` are replaced."""
 
     def transaction(self) -> AbstractContextManager[None]:
         """All or nothing, alone: other writers wait. A transaction inside one is part of it."""

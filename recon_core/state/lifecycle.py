@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime
+from operator import itemgetter
 from typing import NamedTuple
 
 from recon_core.state.database import Database, Value
@@ -63,6 +64,7 @@ class Moved(NamedTuple):
 
 
 _KEY = ("broker", "account", "symbol", "leg")
+_BY_KEY = itemgetter(slice(1, 6))
 
 
 def clocks(database: Database) -> dict[str, datetime]:
@@ -118,32 +120,32 @@ def _begin(database: Database, run_id: str, as_of: datetime, positions: Collecti
     """New episodes, each with the next number of its position."""
     if not positions:
         return {}
-    _temporary(database, "opening", _KEY, sorted(positions))
+    ordered, time = sorted(positions), stored(as_of)
+    _temporary(database, "opening", _KEY, ordered)
     same = " AND ".join(f"e.{name} = o.{name}" for name in _KEY)
     columns = ", ".join(f"o.{name}" for name in _KEY)
     rows = database.execute(f"SELECT {columns}, max(e.episode) FROM opening o JOIN episodes e ON {same} GROUP BY {columns}")
     last = {(broker, account, symbol, leg): int(number) for broker, account, symbol, leg, number in rows}
-    begun = {position: Episode(last.get(position, 0) + 1, as_of) for position in sorted(positions)}
+    begun = {position: Episode(last.get(position, 0) + 1, as_of) for position in ordered}
     database.load(
         "episodes",
         (*_KEY, "episode", "first_seen", "first_run"),
-        ((*position, episode.number, stored(as_of), run_id) for position, episode in begun.items()),
+        ((*position, episode.number, time, run_id) for position, episode in begun.items()),
     )
     return begun
 
 
 def _sight(database: Database, run_id: str, time: str, seen: Sequence[Seen], current: Mapping[Position, Episode]) -> None:
     """Put down how each break looks now."""
-    columns = (*Seen._fields, "episode")
-    _temporary(database, "seen", columns, ((*entry, current[entry[1:5]].number) for entry in seen))
-    changing = [name for name in columns if name not in (*_KEY, "id", "type", "episode")]
-    database.execute(
-        f"""INSERT INTO breaks (is_open, first_seen, last_seen, last_run, {", ".join(columns)})
-            SELECT 1, ?, ?, ?, {", ".join(columns)} FROM seen WHERE true
-            ON CONFLICT (broker, account, symbol, leg, episode, type) DO UPDATE SET
-                is_open = 1, last_seen = excluded.last_seen, last_run = excluded.last_run,
-                {", ".join(f"{name} = excluded.{name}" for name in changing)}""",
-        (time, time, run_id),
+    key = (*_KEY, "episode", "type")
+    looks = [name for name in Seen._fields if name not in (*key, "id")]
+    database.upsert(
+        "breaks",
+        ("is_open", "first_seen", "last_seen", "last_run", "episode", *Seen._fields),
+        # in the order of the key, as the table keeps them: pages are filled one after the other
+        ((1, time, time, run_id, current[entry[1:5]].number, *entry) for entry in sorted(seen, key=_BY_KEY)),
+        key=key,
+        update=("is_open", "last_seen", "last_run", *looks),
     )
 
 

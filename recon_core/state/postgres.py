@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from recon_core import log
 from recon_core.errors import LockedError, StateError
 from recon_core.redaction import keep_secret, redacted
-from recon_core.state.database import Value
+from recon_core.state.database import Value, on_conflict
 
 if TYPE_CHECKING:
     import psycopg
@@ -132,6 +132,17 @@ class Postgres:
                     copy.write_row(row)
         except (psycopg.Error, UnicodeError) as error:
             raise _told(self.name, error) from None
+
+    def upsert(
+        self, table: str, columns: Sequence[str], rows: Iterable[Sequence[Value]], *, key: Sequence[str], update: Sequence[str]
+    ) -> None:
+        """See ``Database``."""
+        names = ", ".join(columns)
+        self.execute("DROP TABLE IF EXISTS given")
+        self.execute(f"CREATE TEMPORARY TABLE given AS SELECT {names} FROM {table} WHERE false")
+        self.load("given", columns, rows)
+        self.execute(f"INSERT INTO {table} ({names}) SELECT {names} FROM given {on_conflict(key, update)}")
+        self.execute("DROP TABLE given")
 
     @contextmanager
     def transaction(self) -> Iterator[None]:

@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import quote
 
 from recon_core.errors import StateError
-from recon_core.state.database import Value
+from recon_core.state.database import Value, on_conflict
 from recon_core.state.files import sync_folder
 
 NAME = "recon.sqlite"
@@ -69,9 +69,18 @@ class SQLite:
 
     def load(self, table: str, columns: Sequence[str], rows: Iterable[Sequence[Value]]) -> None:
         """See ``Database``."""
+        self._insert(table, columns, rows)
+
+    def upsert(
+        self, table: str, columns: Sequence[str], rows: Iterable[Sequence[Value]], *, key: Sequence[str], update: Sequence[str]
+    ) -> None:
+        """See ``Database``."""
+        self._insert(table, columns, rows, on_conflict(key, update))
+
+    def _insert(self, table: str, columns: Sequence[str], rows: Iterable[Sequence[Value]], otherwise: str = "") -> None:
         places = ", ".join("?" * len(columns))
         try:
-            self._connection.executemany(f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({places})", rows)
+            self._connection.executemany(f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({places}) {otherwise}", rows)
         except (sqlite3.Error, UnicodeError) as error:
             raise _told(self._path, error) from None
 

@@ -72,8 +72,11 @@ def canonical(
         values["leg"] = _leg(values["leg"])
     if "raw_symbol" in types:
         values["raw_symbol"] = f"nullif({values['raw_symbol']}, {values['symbol']})"
-    raised = [f"CASE WHEN {condition} THEN {int(bit)} ELSE 0 END" for bit, condition in bits if condition != "false"]
-    return Canonical(values, f"CAST({' | '.join(raised)} AS UINTEGER)", side_by_side(steps))
+    possible = [(bit, condition) for bit, condition in bits if condition != "false"]
+    fault = " | ".join(f"CASE WHEN {condition} THEN {int(bit)} ELSE 0 END" for bit, condition in possible)
+    if typed:  # read more than once, and at fault almost nowhere: whether anything is wrong is cheaper to ask than what
+        fault = f"CASE WHEN {' OR '.join(f'({condition})' for _, condition in possible)} THEN {fault} ELSE 0 END"
+    return Canonical(values, f"CAST({fault} AS UINTEGER)", side_by_side(steps))
 
 
 def _number(column: str, type_name: str, float_places: int) -> numbers.Number:
@@ -110,8 +113,9 @@ def _text_bits(
     if PROBLEM in types:
         bits.append((Fault.PROBLEM, f"{PROBLEM} IS NOT NULL"))
     if typed:
-        padded = [f"{column} IS DISTINCT FROM {values[column]}" for column in plain_keys(types) if column in columns]
-        bits.append((KEY_PADDED, " OR ".join(padded) or "false"))
+        # not IS DISTINCT FROM, which costs ten million rows a fifth of the pass: a key that is NULL counts as padded
+        padded = [f"{column} <> {values[column]}" for column in plain_keys(types) if column in columns]
+        bits.append((KEY_PADDED, f"coalesce({' OR '.join(padded)}, true)" if padded else "false"))
     return bits
 
 
