@@ -1,11 +1,13 @@
 """One run at a time per state directory: the other exits 75, at once, and changes nothing."""
 
+import fcntl
 import json
 import os
 import re
 import socket
 import subprocess
 import sys
+import threading
 from datetime import UTC, datetime
 
 import pytest
@@ -140,3 +142,13 @@ def test_of_two_runs_at_once_each_has_a_verdict_or_exits_75(deployment, tmp_path
             [0, 75],
             [0, 0],
         )  # both, where one was done before the other began
+
+
+def test_a_run_that_took_the_lock_this_very_moment_is_named_all_the_same(tmp_path):
+    with (tmp_path / "run.lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        later = threading.Timer(0.1, lambda: print('{"pid": 12, "host": "here", "since": "now"}', file=file, flush=True))
+        later.start()
+        with pytest.raises(LockedError, match=r"holds the lock \(process 12 on here since now\)"), hold(tmp_path, SINCE):
+            pass
+        later.join()

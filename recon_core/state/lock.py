@@ -12,6 +12,7 @@ import fcntl
 import json
 import os
 import stat
+import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import datetime
@@ -22,6 +23,7 @@ from recon_core.errors import LockedError, StateError
 
 NAME = "run.lock"
 _SHOWN_BYTES = 4096
+_PATIENCE_SECONDS, _POLL_SECONDS = 0.5, 0.01
 
 
 @contextmanager
@@ -63,7 +65,7 @@ def _lock(handle: int, path: Path) -> None:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
         if error.errno in (errno.EWOULDBLOCK, errno.EACCES):
-            raise LockedError(f"{path}: another run holds the lock{_holder(handle)}; this one did nothing") from None
+            raise LockedError(f"{path}: another run holds the lock{_patiently(handle)}; this one did nothing") from None
         raise StateError(
             f"{path}: cannot be locked: {error.strerror or error}; does its file system lock files? nothing was compared"
         ) from None
@@ -87,6 +89,14 @@ def _leave(handle: int, path: Path) -> None:
         os.ftruncate(handle, 0)
     except OSError as error:
         log.warning(f"{path}: cannot be written: {error.strerror or error}", lock=str(path))
+
+
+def _patiently(handle: int) -> str:
+    """Who wrote the file. One that took the lock this moment gets a moment to say so."""
+    deadline = time.monotonic() + _PATIENCE_SECONDS
+    while not (found := _holder(handle)) and time.monotonic() < deadline:
+        time.sleep(_POLL_SECONDS)
+    return found
 
 
 def _holder(handle: int) -> str:
