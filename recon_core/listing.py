@@ -7,7 +7,7 @@ from typing import Any
 
 import duckdb
 
-from recon_core.columns import KEY_COLUMNS, PAIR_COLUMNS
+from recon_core.columns import PAIR_COLUMNS
 from recon_core.config.policy import Policy
 from recon_core.engine import named_rows
 from recon_core.sql import quoted
@@ -41,7 +41,7 @@ def parquet_query(policy: Policy, accepted: Sequence[str]) -> str:
     """SQL of every break for breaks.parquet, the superseded ones included, exact and in the order of the report.
 
     ``accepted`` are the reasons of the breaks accepted by id, in the order that ``silence`` had them. Reads
-    ``aged``: of a position ``episode``, ``first_seen`` and ``open_days``.
+    ``aged``: by ``place`` ``episode``, ``first_seen`` and ``open_days``.
     """
     columns = ", ".join(name for name in PAIR_COLUMNS)
     given = (*(entry.reason for entry in policy.suppress), *accepted)
@@ -49,4 +49,4 @@ def parquet_query(policy: Policy, accepted: Sequence[str]) -> str:
     why = f"CASE suppressed_by {reasons} END" if reasons else "CAST(NULL AS VARCHAR)"
     return f"""SELECT id, type, severity, {columns}, related::VARCHAR AS related, impact, halts AND live AS halts, counts,
         {why} AS suppressed, superseded_by, detail, episode, first_seen, open_days
-        FROM breaks LEFT JOIN aged USING ({", ".join(KEY_COLUMNS)}) ORDER BY place"""
+        FROM breaks LEFT JOIN aged USING (place) ORDER BY place"""

@@ -110,6 +110,9 @@ def reconcile(
     doubts = [Doubt(feed.alias, str(feed.status), feed.reason, _in_doubt(feed)) for feed in feeds if not feed.proven]
     decision = decide(policy, halting(connection, policy.scope), sums, doubts)
     quiet = silenced(connection)
+    listed = tuple(worst(connection, LISTED))
+    impacts, counted = rule_impacts(connection, policy), tallies(connection)
+    # Last, for the fingerprints are taken meanwhile: a file that is not what it was ends the run here.
     return Verdict(
         as_of=as_of,
         policy=policy,
@@ -124,13 +127,13 @@ def reconcile(
         totals=tuple(sums),
         decision=decision,
         mode=settings.halt.mode,
-        worst=tuple(worst(connection, LISTED)),
+        worst=listed,
         listed=sums[0].break_count + quiet.suppressed,
         suppressed_count=quiet.suppressed,
         superseded_count=quiet.superseded,
         suppressed_impact=quiet.suppressed_impact,
-        rule_impacts=rule_impacts(connection, policy),
-        tallies=tallies(connection),
+        rule_impacts=impacts,
+        tallies=counted,
         warnings=(
             *known.warnings,
             *expired(policy, as_of.date()),

@@ -12,7 +12,6 @@ from typing import Any
 import duckdb
 
 from recon_core.clearing import proven_gone
-from recon_core.columns import KEY_COLUMNS
 from recon_core.config.credentials import store_url
 from recon_core.config.settings import Settings
 from recon_core.errors import StateError
@@ -27,11 +26,14 @@ from recon_core.state.actor import current_actor
 from recon_core.state.audit import Head
 from recon_core.state.files import write_together
 from recon_core.state.history import entry, inspect, write_history
-from recon_core.state.lifecycle import Episode, OpenBreak, Position, Seen
+from recon_core.state.lifecycle import Episode, OpenBreak, Seen
 from recon_core.state.runs import add_run, delivered
 from recon_core.state.store import Store, has_store, open_store
 from recon_core.state.suppressions import Accepted
 from recon_core.verdict import Verdict
+
+Ages = Sequence[Episode | None]
+"""By the place of a break; None where the run is no news of its position."""
 
 _NAMES = {"report": "report.json", "html": "report.html", "breaks": "breaks.parquet"}
 FOLLOWED = 100_000
@@ -67,11 +69,11 @@ def recall(settings: Settings) -> Known:
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
-    """A run that the store has: its audit record, its report as text, and since when the positions that it lists are broken."""
+    """A run that the store has: its audit record, its report as text, and of each break, worst first, since when it is open."""
 
     head: Head
     text: str
-    ages: Mapping[Position, Episode]
+    ages: Ages
 
 
 def commit(
@@ -147,27 +149,23 @@ def though_recorded(run_id: str) -> Iterator[None]:
         raise StateError(f"{why}; run {run_id} is recorded: `recon-core report {run_id}` prints it") from None
 
 
-def _follow(
-    connection: duckdb.DuckDBPyConnection, store: Store, verdict: Verdict, run_id: str, *, now: datetime
-) -> Mapping[Position, Episode]:
-    """Move the lives of the breaks on by this run, and end the suppressions that it ends.
-
-    Returns the episodes of the positions that it found broken.
-    """
+def _follow(connection: duckdb.DuckDBPyConnection, store: Store, verdict: Verdict, run_id: str, *, now: datetime) -> Ages:
+    """Move the lives of the breaks on by this run, and end the suppressions that it ends; the ages of its breaks."""
     database = store.database
     brokers = _moved(verdict, lifecycle.clocks(database), now)
 
     def gone(earlier: Sequence[OpenBreak]) -> set[str]:
         return proven_gone(connection, verdict.comparison, verdict.policy, verdict.feeds, earlier)
 
-    moved = lifecycle.move(database, run_id, verdict.as_of, _seen(connection, verdict), brokers, gone)
+    seen = _seen(connection, verdict)
+    moved = lifecycle.move(database, run_id, verdict.as_of, seen, brokers, gone)
     ended = [(accepted, why) for accepted, why in verdict.ended if accepted.broker in brokers]
     over = {accepted.seq for accepted, _ in ended}
     ended += [
         (accepted, "the break is gone") for accepted in verdict.accepted if accepted.id in moved.closed and accepted.seq not in over
     ]
     suppressions.end(database, current_actor(), ended, run_id=run_id, at=now)
-    return moved.episodes
+    return [moved.episodes.get(entry[1:5]) for entry in seen]
 
 
 def _moved(verdict: Verdict, clocks: Mapping[str, datetime], now: datetime) -> list[str]:
@@ -197,34 +195,32 @@ def _seen(connection: duckdb.DuckDBPyConnection, verdict: Verdict) -> list[Seen]
     return [Seen._make((*row[:at], None if row[at] is None else reasons[row[at]], *row[at + 1 :])) for row in rows]
 
 
-def _tell_ages(report: dict[str, Any], ages: Mapping[Position, Episode], as_of: datetime, schedule: Schedule | None) -> None:
-    for found in report["discrepancies"]:
-        age = ages.get((found["broker"], found["account"], found["symbol"], found["leg"]))
+def _tell_ages(report: dict[str, Any], ages: Ages, as_of: datetime, schedule: Schedule | None) -> None:
+    for found, age in zip(report["discrepancies"], ages, strict=False):  # both worst first, and the superseded ones come last
         if age is not None:
             found["episode"] = age.number
             found["first_seen"] = age.first_seen.isoformat().replace("+00:00", "Z")
             found["open_days"] = sessions_between(schedule, age.first_seen, as_of)
 
 
-def _load_ages(
-    connection: duckdb.DuckDBPyConnection, ages: Mapping[Position, Episode], as_of: datetime, schedule: Schedule | None
-) -> None:
-    """The table ``aged``, which ``parquet_query`` joins: few days, and by position the number of its day."""
-    days = sorted({age.first_seen for age in ages.values()})
-    number = {day: place for place, day in enumerate(days)}
-    times = [day.astimezone(UTC).replace(tzinfo=None) for day in days]
+def _load_ages(connection: duckdb.DuckDBPyConnection, ages: Ages, as_of: datetime, schedule: Schedule | None) -> None:
+    """The table ``aged``, which ``parquet_query`` joins. There are few days, so that each is converted once."""
+    known = {place: age for place, age in enumerate(ages, 1) if age is not None}
+    days = sorted({age.first_seen for age in known.values()})
+    number = {day: at for at, day in enumerate(days)}
     connection.execute(
-        "CREATE OR REPLACE TEMP TABLE aged_days AS SELECT unnest($1::INTEGER[]) AS day, unnest($2::TIMESTAMP[]) AS first_seen, "
-        "unnest($3::BIGINT[]) AS open_days",
-        [list(number.values()), times, [sessions_between(schedule, day, as_of) for day in days]],
-    )
-    columns = [*map(list, zip(*ages, strict=True))] or [[]] * len(KEY_COLUMNS)
-    columns += [[age.number for age in ages.values()], [number[age.first_seen] for age in ages.values()]]
-    keys = ", ".join(f"unnest(${place}::VARCHAR[]) AS {name}" for place, name in enumerate(KEY_COLUMNS, 1))
-    connection.execute(
-        f"""CREATE OR REPLACE TEMP TABLE aged AS SELECT * EXCLUDE (day)
-            FROM (SELECT {keys}, unnest($5::BIGINT[]) AS episode, unnest($6::INTEGER[]) AS day) JOIN aged_days USING (day)""",
-        columns,
+        """CREATE OR REPLACE TEMP TABLE aged AS SELECT * EXCLUDE (day)
+            FROM (SELECT unnest($1::BIGINT[]) AS place, unnest($2::BIGINT[]) AS episode, unnest($3::INTEGER[]) AS day) JOIN
+                (SELECT unnest($4::INTEGER[]) AS day, unnest($5::TIMESTAMP[]) AS first_seen, unnest($6::BIGINT[]) AS open_days)
+                USING (day)""",
+        [
+            list(known),
+            [age.number for age in known.values()],
+            [number[age.first_seen] for age in known.values()],
+            list(number.values()),
+            [day.astimezone(UTC).replace(tzinfo=None) for day in days],
+            [sessions_between(schedule, day, as_of) for day in days],
+        ],
     )
 
 
