@@ -10,10 +10,12 @@ import sys
 import textwrap
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import canaries
+from warmed import Warmed
 
 COMMAND = Path(sys.executable).with_name("recon-core")
 AS_OF = "2026-11-20T21:00:00Z"
@@ -44,6 +46,9 @@ def ago(**much: float) -> str:
 
 class Deployment:
     """Files in ``folder``; each method changes one of them, ``run`` runs the command there."""
+
+    from_nothing = False
+    """Whether a command starts as a user's does, with nothing loaded and hashes of its own; else see ``Warmed``."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -111,17 +116,22 @@ class Deployment:
         return self.command("run", *arguments, **environment)
 
     def command(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-        """Run any ``recon-core`` command in the folder."""
-        done = subprocess.run(
-            [str(COMMAND), *arguments],
-            cwd=self.folder,
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-            stdin=subprocess.DEVNULL,
-            env={**os.environ, "COLUMNS": "120", **environment},
-        )
+        """Run any ``recon-core`` command in the folder, in a process of its own."""
+        settings = {**os.environ, "COLUMNS": "120", **environment}
+        if self.from_nothing:
+            done = subprocess.run(
+                [str(COMMAND), *arguments],
+                cwd=self.folder,
+                capture_output=True,
+                text=True,
+                timeout=120,
+                check=False,
+                stdin=subprocess.DEVNULL,
+                env=settings,
+            )
+        else:
+            done = _warmed().run(self.folder, arguments, settings, learn=arguments[:1] not in _learnt)
+            _learnt.add(arguments[:1])
         assert not canaries.found(done.stdout + done.stderr), "no secret of the tests in any output"
         return done
 
@@ -135,6 +145,10 @@ class Deployment:
 
     def _csv(self, name: str, columns: Sequence[str], rows: Sequence[Row]) -> None:
         self.write(name, "\n".join(",".join(map(str, row)) for row in (columns, *rows)) + "\n")
+
+
+_learnt: set[tuple[str, ...]] = set()
+_warmed = cache(Warmed)
 
 
 def types(report: dict[str, Any]) -> list[str]:

@@ -30,12 +30,19 @@ def deployment(tmp_path: Path) -> Deployment:
     return made
 
 
+@pytest.fixture
+def from_nothing(deployment: Deployment) -> None:
+    deployment.from_nothing = True
+
+
+@pytest.mark.usefixtures("from_nothing")
 def test_agreement_is_clean_and_exits_0(deployment: Deployment) -> None:
     done = deployment.run()
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("CLEAN")
 
 
+@pytest.mark.usefixtures("from_nothing")
 def test_a_break_that_does_not_halt_exits_10(deployment: Deployment) -> None:
     deployment.feed([*REPORTED[:2], feed_row("TSLA", "-31", "250")])
     report = deployment.report()
@@ -44,6 +51,7 @@ def test_a_break_that_does_not_halt_exits_10(deployment: Deployment) -> None:
     assert report["decision"]["halt"] is False
 
 
+@pytest.mark.usefixtures("from_nothing")
 def test_a_break_that_halts_exits_4_and_names_the_policy_line(deployment: Deployment) -> None:
     deployment.feed(REPORTED[1:])
     report = deployment.report()
@@ -53,6 +61,7 @@ def test_a_break_that_halts_exits_4_and_names_the_policy_line(deployment: Deploy
     assert reason["breaks"] == [report["discrepancies"][0]["id"]]
 
 
+@pytest.mark.usefixtures("from_nothing")
 def test_an_unproven_feed_exits_4_and_3_where_the_policy_only_warns(deployment: Deployment) -> None:
     (deployment.folder / "feed.csv").unlink()
     report = deployment.report()
@@ -63,6 +72,7 @@ def test_an_unproven_feed_exits_4_and_3_where_the_policy_only_warns(deployment: 
     assert (report["exit_code"], report["verdict"]) == (3, "incomplete")
 
 
+@pytest.mark.usefixtures("from_nothing")
 def test_a_wrong_configuration_exits_2(deployment: Deployment) -> None:
     deployment.config(more="polcy: x.yaml")
     done = deployment.run()
@@ -71,6 +81,7 @@ def test_a_wrong_configuration_exits_2(deployment: Deployment) -> None:
     assert "did you mean 'policy'" in done.stderr
 
 
+@pytest.mark.usefixtures("from_nothing")
 def test_usage_errors_exit_2(deployment: Deployment) -> None:
     for arguments in (
         ["--as-of", "yesterday"],
@@ -138,6 +149,7 @@ def test_a_store_that_lost_runs_which_the_history_tells_of_exits_5(deployment: D
 
 
 @pytest.mark.case("J01")
+@pytest.mark.usefixtures("from_nothing")
 def test_a_damaged_store_exits_5_and_stays_as_it_is(deployment: Deployment) -> None:
     deployment.report()
     store = deployment.folder / ".state" / "recon.sqlite"
@@ -223,6 +235,7 @@ def test_parquet_whose_statistics_show_one_currency_gives_the_same_breaks_as_csv
 
 
 @pytest.mark.case("J08")
+@pytest.mark.usefixtures("from_nothing")
 def test_shuffled_rows_give_the_same_bytes(deployment: Deployment) -> None:
     book = [book_row(f"S{number}", str(number + 1)) for number in range(60)]
     feed = [feed_row(f"S{number}", str(number + (number % 7 == 0))) for number in range(5, 65)]
@@ -259,6 +272,7 @@ def test_breaks_are_told_by_account_and_type_however_many_are_listed(deployment:
 
 
 @pytest.mark.case("I10")
+@pytest.mark.usefixtures("from_nothing")
 def test_the_same_run_again_gives_the_same_break_ids(deployment: Deployment) -> None:
     deployment.feed(REPORTED[1:])
     ids = [[entry["id"] for entry in deployment.report()["discrepancies"]] for _ in range(2)]

@@ -1,4 +1,4 @@
-"""The command in a process that has loaded the program already: a fault concerns what the command does, not how it starts.
+"""The command in a process that has loaded the program already: most tests concern what it does, not how it starts.
 
 A server of its own process loads what the commands load, and forks for each. A tracer comes to the fork before it does anything.
 """
@@ -123,6 +123,7 @@ def _command(asked: dict, out: int, err: int, gate: int, lesson: int) -> None:  
     os.chdir(asked["folder"])
     os.environ.clear()
     os.environ.update(asked["environment"])
+    time.tzset()
     tempfile.tempdir = None
     if asked["limit"] is not None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (asked["limit"], asked["limit"]))
