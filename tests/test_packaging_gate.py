@@ -29,7 +29,7 @@ def test_fails_as_expected():
 @pytest.fixture
 def gate(tmp_path):
     """Run pytest on a suite under the project's own conftest."""
-    for name in ("conftest.py", "services.py"):
+    for name in ("conftest.py", "services.py", "canaries.py"):
         shutil.copy(TESTS / name, tmp_path)
     (tmp_path / "cases").mkdir()
     shutil.copy(TESTS / "cases" / "ids.txt", tmp_path / "cases")
