@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any, Literal
 
 import duckdb
@@ -117,7 +118,12 @@ def check_select(text: str, columns: Mapping[str, str], params: Mapping[str, Any
 
 def compile_expression(text: str, literals: Mapping[str, str]) -> str:
     """SQL of a checked expression, its ``$name`` replaced by ``literals`` and its products made exact."""
-    return expression_sql(_rewritten(parse_expression(text), literals, exact=True))
+    return _compiled(text, tuple(literals.items()))
+
+
+@lru_cache(maxsize=1024)  # a rule's predicate is asked for by each pass, its measure once an override
+def _compiled(text: str, literals: tuple[tuple[str, str], ...]) -> str:
+    return expression_sql(_rewritten(parse_expression(text), dict(literals), exact=True))
 
 
 def columns_of(text: str) -> set[str]:

@@ -12,7 +12,7 @@ import duckdb
 
 from recon_core.columns import KEY_COLUMNS, MONEY, PAIR_COLUMNS
 from recon_core.config.policy import ActiveRule, Policy
-from recon_core.engine import deadline
+from recon_core.engine import deadline, named_rows
 from recon_core.errors import PluginError, excerpt
 from recon_core.expressions import cannot_fail, columns_of, compile_expression, compile_select
 from recon_core.pairs import Comparison, derived, joined, keys, raw_columns
@@ -79,11 +79,8 @@ def scan(connection: duckdb.DuckDBPyConnection, comparison: Comparison, policy: 
             if not as_carried:  # in the widest types, what fails is a value of its own, and guarded
                 raise
     connection.execute("CREATE OR REPLACE TEMP TABLE hits AS SELECT unnest(hits, max_depth := 2) FROM scanned")
-    connection.execute("CREATE OR REPLACE TEMP TABLE counted AS SELECT * EXCLUDE (hits) FROM scanned")
+    (counted,) = named_rows(connection.execute("SELECT * EXCLUDE (hits) FROM scanned"))
     connection.execute("DROP TABLE scanned")
-    row = connection.execute("SELECT * FROM counted").fetchone()
-    names = [column[0] for column in connection.description or ()]
-    counted = dict(zip(names, row or (), strict=True))
     undetermined = {rule.type: int(counted.get(f"u{place}", 0)) for place, rule in enumerate(rules)}
     total, in_book, at_broker = (int(counted[name]) for name in ("pairs", "in_book", "at_broker"))
     unproven_pairs = int(counted["unproven"])
