@@ -104,12 +104,12 @@ def find(connection: duckdb.DuckDBPyConnection, comparison: Comparison, policy: 
     Columns: the pair's, ``type, rule, related, severity, impact, halts, halt_source, counts, detail``. ``rule`` is the
     rule's place in the policy, ``halt_source`` the override (from 1) that set its halt, 0 for the rule's own entry.
     """
-    connection.execute(f"CREATE OR REPLACE TEMP TABLE hit_pairs AS {derived(comparison, 'SELECT * FROM hits')}")
-    queries = [_NO_BREAKS]
     fired = _fired(connection, len(policy.rules))
-    for place, rule in enumerate(policy.rules.values()):
-        if place not in fired and predicate(rule):
-            continue  # planning its query costs more than all else on a small book
+    asked = [(place, rule) for place, rule in enumerate(policy.rules.values()) if place in fired or not predicate(rule)]
+    if asked:  # planning a query that finds nothing costs more than all else on a small book
+        connection.execute(f"CREATE OR REPLACE TEMP TABLE hit_pairs AS {derived(comparison, 'SELECT * FROM hits')}")
+    queries = [_NO_BREAKS]
+    for place, rule in asked:
         tuning = tuned(policy, rule)
         mask, bit = f"m{place // BITS}", 1 << place % BITS
         if rule.when:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 
-from recon_core.columns import MULTIPLIER, PRICE, QUANTITY, RATE
+from recon_core.columns import EXACT, MULTIPLIER, PRICE, QUANTITY, RATE
 from recon_core.elapsed import Intervals, microseconds, microseconds_sql
 from recon_core.expressions import literal
 from recon_core.sql import identifier, quoted
@@ -224,16 +224,19 @@ def side_query(
     if "avg_price" in columns:
         one_way = "min(sign(quantity)) = max(sign(quantity))"  # of lots that offset each other there is no average
         level = f"{one_way} AND count(avg_price) = count(*) AND min(avg_price) = max(avg_price)"
-        worth = "exact_product(quantity, avg_price)"
+        rows = f"SELECT *, exact_product(quantity, avg_price) AS worth FROM ({rows})"
         values.append(f"CASE WHEN {level} THEN min(avg_price) END AS level")
-        values.append(f"CASE WHEN {one_way} AND count({worth}) = count(*) THEN sum({worth}) END AS worth")
+        # In two sums, whole and rest: that of a DECIMAL raises an error past 10^20, where a sum that large is just unknown.
+        values.append(f"CASE WHEN {one_way} AND count(worth) = count(*) THEN sum(trunc(worth)::HUGEINT) END AS whole")
+        values.append("sum((worth % 1)::DECIMAL(18,18)) AS rest")
         values.append("sum(quantity)::DOUBLE AS about")
     names = ", ".join(keys)
     grouped = f"SELECT {names}, {', '.join(values)} FROM ({rows}) GROUP BY {names} HAVING sum(quantity) <> 0"
     if "avg_price" not in columns:
         return grouped
     # DuckDB divides through DOUBLE: divide roughly, then add the quotient of what is left over.
-    guess = f"SELECT *, (worth::DOUBLE / about)::{PRICE} AS guess FROM ({grouped})"
+    valued = f"SELECT *, TRY(TRY_CAST(whole AS {EXACT}) + rest) AS worth FROM ({grouped})"
+    guess = f"SELECT *, (worth::DOUBLE / about)::{PRICE} AS guess FROM ({valued})"
     mended = f"coalesce(level, (guess + ((worth - exact_product(guess, quantity))::DOUBLE / about)::{PRICE})::{PRICE}) AS avg_price"
     ordered = ", ".join(mended if name == "avg_price" else name for name in columns)  # sides are united by place, not by name
     return f"SELECT {names}, {ordered} FROM ({guess})"
