@@ -21,13 +21,12 @@ from recon_core.config.policy import Policy
 from recon_core.decide import Doubt, decide
 from recon_core.feeds import ProvenFeed, prove, unique
 from recon_core.host import load_host
-from recon_core.listing import worst
 from recon_core.match import find, scan
 from recon_core.model import POSITION_COLUMNS, Feed, Position, Relation, Total
 from recon_core.sides import compare
 from recon_core.silence import silence
 from recon_core.sql import identifier
-from recon_core.tables.mounting import Mounted, duplicate_rows, load_texts, mount
+from recon_core.tables.mounting import Mounted, duplicate_rows, mount
 from recon_core.totals import halting, totals
 
 ROOT = Path(__file__).parent.parent
@@ -80,14 +79,15 @@ def kernel(connection: duckdb.DuckDBPyConnection, inputs: Inputs) -> Opinion:
         for feed in feeds
         if not feed.proven
     ]
+    findings = _findings(connection)
     decision = decide(policy, halting(connection, policy.scope), sums, doubts)
     assert decision.halt == bool(decision.reasons)
     return Opinion(
         duplicates=False,
         pairs=scanned.pairs,
         unproven=scanned.unproven,
-        findings=_findings(connection),
-        worst=tuple((row["type"], row["broker"], row["account"], row["symbol"], row["leg"]) for row in worst(connection, 10_000)),
+        findings=frozenset(findings),
+        worst=tuple((finding.type, *finding.key) for finding in findings if not finding.superseded_by),
         undetermined=scanned.undetermined,
         sums={_scope(total): _sum(total) for total in sums},
         reasons=tuple(sorted((reason.policy, reason.scope, reason.break_count) for reason in decision.reasons)),
@@ -106,20 +106,15 @@ def given(
     if all(row.leg == "NET" for row in rows):
         columns = [column for column in columns if column != "leg"]
     columns += [column for column in ("account", "symbol") if column not in columns]
-    texts = [[_text(getattr(row, column)) for row in rows] for column in columns]
-    load_texts(
-        connection,
-        name,
-        [*columns, "broker"] if brokers is not None else columns,
-        [[*texts, list(brokers)] if brokers is not None else texts],
-    )
+    values = [[_text(getattr(row, column)) for row in rows] for column in columns]
+    types = [_fitting(rows, column) if typed else "VARCHAR" for column in columns]
+    if brokers is not None:
+        columns, values, types = [*columns, "broker"], [*values, list(brokers)], [*types, "VARCHAR"]
+    chosen = [f"CAST(unnest(CAST(? AS VARCHAR[])) AS {kind}) AS {column}" for column, kind in zip(columns, types, strict=True)]
     if not typed:
-        return Relation(f"SELECT * FROM {identifier(name)}", name=name)
-    chosen = [f"CAST({column} AS {_fitting(rows, column)}) AS {column}" for column in columns] + ["broker"] * (brokers is not None)
-    connection.execute(
-        f"CREATE OR REPLACE TEMP TABLE {identifier(f'{name} typed')} AS SELECT {', '.join(chosen)} FROM {identifier(name)}"
-    )
-    return Relation(f"SELECT * FROM {identifier(f'{name} typed')}", name=name, typed=True)
+        chosen.insert(0, f"unnest(range(1, {len(rows) + 1})) AS source_row")
+    connection.execute(f"CREATE OR REPLACE TEMP TABLE {identifier(name)} AS SELECT {', '.join(chosen)}", values)
+    return Relation(f"SELECT * FROM {identifier(name)}", name=name, typed=typed)
 
 
 _WIDEST = {"quantity": 18, "avg_price": 12, "market_price": 12, "multiplier": 6}
@@ -155,15 +150,16 @@ def _repeats(connection: duckdb.DuckDBPyConnection, inputs: Inputs, book: Mounte
     return in_book or any(unique(connection, feed) != feed for feed in feeds)
 
 
-def _findings(connection: duckdb.DuckDBPyConnection) -> frozenset[Finding]:
+def _findings(connection: duckdb.DuckDBPyConnection) -> list[Finding]:
+    """The breaks in the order of the report."""
     rows = connection.execute(
         "SELECT type, [broker, account, symbol, leg], impact, severity, halts, halt_source, counts, "
-        "coalesce(in_book <> at_broker, false), suppressed_by, superseded_by, live FROM breaks"
+        "coalesce(in_book <> at_broker, false), suppressed_by, superseded_by, live FROM breaks ORDER BY place"
     ).fetchall()
     found = [Finding(row[0], tuple(row[1]), *row[2:10]) for row in rows]
     assert [finding.live for finding in found] == [row[10] for row in rows]
     assert len(set(found)) == len(found)
-    return frozenset(found)
+    return found
 
 
 def _scope(total: Total) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal, localcontext
 from functools import cache
+from itertools import combinations, product
 from typing import Any
 
 from hypothesis import strategies as st
@@ -24,9 +25,7 @@ NOW = AS_OF + timedelta(hours=2)
 LAST_PLACE = Decimal("1e-18")
 RULES = (*MEASURE, "MISSING_AT_BROKER", "MISSING_IN_DB", "STALE_POSITION", "CURRENCY_MISMATCH")
 
-CLAIMS = (("STALE_POSITION", "QUANTITY_MISMATCH"), ("PRICE_MISMATCH", "MISSING_AT_BROKER"), ("CURRENCY_MISMATCH",))
-
-BROKERS = ("alpha", "beta", "gamma", "delta", "kappa", "sigma", "theta", "omega", "eta", "zeta")
+BROKERS = ("alpha", "beta", "sigma", "theta", "omega", "eta")
 ACCOUNTS = ("MAIN", "HEDGE", "PAPER-1")
 SYMBOLS = ("AAPL", "BRK.B", "BTC/USD", "VOD", "ES")
 
@@ -65,10 +64,34 @@ AGES = [timedelta(hours=hours) for hours in (24, 0, 25, -1)] + [timedelta(hours=
 AGES += [timedelta(minutes=6, microseconds=-1), timedelta(hours=-2), timedelta(hours=-2, microseconds=-1)]
 
 
+@dataclass(frozen=True)
+class Size:
+    """How much a random example may hold: brokers, keys at each, rules (the first most often), and entries of each other list.
+
+    What an example costs is the planning of its SQL, which grows with all of them but the keys.
+    """
+
+    brokers: int
+    keys: int
+    rules: tuple[int, ...]
+    entries: int
+
+
+SMALL = Size(brokers=1, keys=3, rules=(2, 1, 3), entries=2)
+LARGE = Size(brokers=1, keys=5, rules=(6, 4, 5), entries=3)
+WIDE = Size(brokers=4, keys=5, rules=(6, 4, 5), entries=3)
+
+
 @cache
 def often(value: Any, *others: Any, times: int = 6) -> st.SearchStrategy[Any]:
     """Mostly the first, now and then one of the others."""
     return st.sampled_from([value] * times + list(others))
+
+
+@cache  # to make a strategy anew costs as much as to draw from it
+def among(*values: Any) -> st.SearchStrategy[Any]:
+    """Each as often as any other."""
+    return st.sampled_from(values)
 
 
 @dataclass(frozen=True)
@@ -98,7 +121,7 @@ def _amounts() -> Iterator[tuple[Decimal | None, Decimal | None]]:
     for held in QUANTITIES:
         away = LAST_PLACE if held > 0 else -LAST_PLACE
         shares = [(held * percent / 100).quantize(LAST_PLACE) for percent in PERCENTS]
-        others = [held, -held, Decimal(0), None, *(held + apart for apart in DIFFERENCES)]
+        others = [held, -held, Decimal(0), *[None] * 10, *(held + apart for apart in DIFFERENCES)]
         for other in others + [held + share for share in shares] + [held + share + away for share in shares]:
             yield held, other
             yield other, held
@@ -119,6 +142,8 @@ with localcontext(prec=60):
     AMOUNTS = st.sampled_from(tuple(_amounts()))
     AVERAGES = st.sampled_from(tuple(_averages()))
 TOUCHED = st.sampled_from((None, None, *(AS_OF - age for age in AGES)))
+SCOPES = often("firm", "broker", "account", times=3)
+PERMUTED_RULES = st.permutations(RULES)
 HALF, SELDOM, RARELY, ONCE = (often(False, True, times=times) for times in (1, 6, 20, 99))
 
 
@@ -151,55 +176,63 @@ def rows(
         return [replace(whole, quantity=part), replace(whole, quantity=held - part, avg_price=other, updated_at=AS_OF)]
 
 
+@cache
+def _brokers(most: int) -> st.SearchStrategy[list[str]]:
+    return st.lists(among(*BROKERS), unique=True, min_size=min(most, 2), max_size=most)
+
+
 @st.composite
-def inputs(draw: st.DrawFn, brokers: Sequence[str]) -> Inputs:
-    """A book, a feed of each of ``brokers``, and a policy."""
-    described = {symbol: draw(DESCRIBED) for symbol in SYMBOLS}
-    book_lots = draw(often(False, True, times=3))
+def inputs(draw: st.DrawFn, size: Size) -> Inputs:
+    """A book, a feed of each of some brokers, and a policy."""
+    brokers = draw(_brokers(size.brokers))
+    described: dict[str, tuple[Instrument, Instrument]] = {}
+    book_lots = draw(often(False, True, times=9))
     book: list[tuple[str, Position]] = []
     feeds = []
     for alias in brokers:
-        mine, settings, feed = draw(_at_broker(alias, described, book_lots))
+        mine, settings, feed = draw(_at_broker(alias, described, book_lots, size.keys))
         book += [(alias, row) for row in mine]
         feeds.append((settings, feed))
     if book and not book_lots and draw(RARELY):
         book.append(draw(st.sampled_from(book)))
-    without = draw(st.sets(st.sampled_from(COLUMNS), max_size=2))
+    without = draw(among(*TWO_COLUMNS))
     book = [(alias, replace(row, **dict.fromkeys(without))) for alias, row in book]
     return Inputs(
         book=tuple(draw(st.permutations(book))) if len(book) < 9 else tuple(reversed(book)),
         feeds=tuple(feeds),
-        policy=draw(policies(brokers)),
+        policy=draw(policies(brokers, size)),
         as_of=AS_OF,
         now=NOW,
-        fx=draw(st.sampled_from(RATES)),
+        fx=RATES[draw(among(*range(len(RATES))))],
         book_lots=book_lots,
-        typed=draw(often(True, False, times=3)),
+        typed=not draw(RARELY),
     )
 
 
 COLUMNS = ("asset_class", "currency", "multiplier", "market_price", "avg_price", "updated_at")
+TWO_COLUMNS = ((), *zip(COLUMNS), *combinations(COLUMNS, 2))
 
 
 @st.composite
 def _at_broker(
-    draw: st.DrawFn, alias: str, described: Mapping[str, tuple[Instrument, Instrument]], book_lots: bool
+    draw: st.DrawFn, alias: str, described: dict[str, tuple[Instrument, Instrument]], book_lots: bool, most: int
 ) -> tuple[list[Position], BrokerSettings, Feed]:
     """The book's rows at one broker, how it is configured, and what it answers."""
     renamed = dict(draw(often((), (("U1234567", "MAIN"),))))
     theirs_of = {ours: theirs for theirs, ours in renamed.items()}
-    lots, net = draw(SELDOM), draw(SELDOM)
-    hedged = draw(SELDOM) or net
+    lots, net, hedged = draw(among(*[(False, False, False)] * 6, (True, False, False), (False, True, True), (False, False, True)))
     legs = ("NET", "LONG", "SHORT") if hedged else ("NET",)
-    keys = st.tuples(st.sampled_from(ACCOUNTS), st.sampled_from(SYMBOLS), st.sampled_from(legs))
+    keys = among(*product(ACCOUNTS, SYMBOLS, legs))
     mine: list[Position] = []
     theirs: list[Position] = []
-    for key in draw(st.lists(keys, unique=True, max_size=5)):
+    for key in draw(st.lists(keys, unique=True, min_size=0 if draw(RARELY) else 1, max_size=most)):
         (ours_held, theirs_held), (ours_paid, theirs_paid) = draw(AMOUNTS), draw(AVERAGES)
+        if key[1] not in described:
+            described[key[1]] = draw(DESCRIBED)
         ours_said, theirs_said = described[key[1]]
         mine += rows(draw, key, ours_said, ours_held, ours_paid, lots=book_lots)
         theirs += rows(draw, (theirs_of.get(key[0], key[0]), *key[1:]), theirs_said, theirs_held, theirs_paid, lots=lots)
-    without = draw(st.sets(st.sampled_from(COLUMNS), max_size=1))
+    without = draw(among((), *zip(COLUMNS)))
     theirs = [replace(row, **dict.fromkeys(without)) for row in theirs]
     if theirs and not lots and draw(ONCE):
         theirs.append(theirs[0])
@@ -231,28 +264,28 @@ def _answers(draw: st.DrawFn, positions: list[Position], lots: bool, accounts: t
 
 
 @st.composite
-def policies(draw: st.DrawFn, brokers: Sequence[str]) -> Policy:
+def policies(draw: st.DrawFn, brokers: Sequence[str], size: Size) -> Policy:
     """The runbook's policy with rules left out, tuned, reordered, overridden (for most brokers in a way of their own)."""
     whole = runbook("CURRENCY_MISMATCH")
-    listed = draw(st.permutations(RULES))[: draw(often(6, 1, 3, 4, 5, times=4))]
-    rules = {name: draw(_rules(whole.rules[name])) for name in listed}
+    listed = draw(PERMUTED_RULES)[: draw(often(*size.rules, times=2))]
+    rules = {name: draw(_rules(whole.rules[name], listed)) for name in listed}
     matches = [Match(broker=alias) for alias in brokers if draw(HALF)]
-    matches += draw(st.lists(_matches(), max_size=2))
+    matches += draw(st.lists(_matches(), max_size=size.entries - 1))
     return replace(
         whole,
         base_currency=draw(often("USD", "GBP")),
         price_fallback=draw(often(True, False)),
-        scope=draw(st.sampled_from(("firm", "broker", "account"))),
+        scope=draw(SCOPES),
         rules=rules,
-        escalation=tuple(draw(_escalations(listed, line)) for line in range(40, 40 + draw(st.integers(0, 3)))),
-        on_incomplete=draw(st.sampled_from(("halt", "warn"))),
+        escalation=tuple(draw(_escalations(listed, line)) for line in range(40, 40 + draw(among(*range(size.entries + 1))))),
+        on_incomplete=draw(among("halt", "warn")),
         overrides=tuple(draw(_overrides(match, listed, line)) for line, match in enumerate(matches, 50)),
-        suppress=tuple(draw(_suppressions(line)) for line in range(70, 70 + draw(often(0, 1, 2, times=3)))),
+        suppress=tuple(draw(_suppressions(line)) for line in range(70, 70 + draw(often(0, 1, size.entries, times=2)))),
     )
 
 
 @st.composite
-def _rules(draw: st.DrawFn, rule: ActiveRule) -> ActiveRule:
+def _rules(draw: st.DrawFn, rule: ActiveRule, listed: Sequence[str]) -> ActiveRule:
     return replace(
         rule,
         severity=draw(often(rule.severity, *SEVERITIES)),
@@ -260,15 +293,15 @@ def _rules(draw: st.DrawFn, rule: ActiveRule) -> ActiveRule:
         counts=draw(often(rule.counts, not rule.counts)),
         undetermined=draw(often("ignore", "break", times=3)),
         params=dict(rule.params) | (draw(_parameters(rule.type)) if draw(HALF) else {}),
-        supersedes=tuple(name for name in draw(often(rule.supersedes, *CLAIMS)) if name != rule.type),
+        supersedes=tuple(name for name in (listed if draw(among(False, False, True)) else rule.supersedes) if name != rule.type),
     )
 
 
 @st.composite
 def _halts(draw: st.DrawFn, percent: bool) -> Halt:
-    above_impact = draw(st.sampled_from([Decimal("1000"), Decimal("999.9999"), Decimal(0), Decimal("250.5")]))
-    when = draw(st.sampled_from(["impact > 500", "impact >= 1000.0001 or impact < 1", "impact > 1 and impact < 1000"]))
-    above_pct = draw(st.sampled_from(PERCENTS))
+    above_impact = draw(among(Decimal("1000"), Decimal("999.9999"), Decimal(0), Decimal("250.5")))
+    when = draw(among("impact > 500", "impact >= 1000.0001 or impact < 1", "impact > 1 and impact < 1000"))
+    above_pct = draw(among(*PERCENTS))
     choices = [
         Halt("always", always=True),
         Halt("never", never=True),
@@ -282,9 +315,10 @@ def _halts(draw: st.DrawFn, percent: bool) -> Halt:
             Halt(text, above_pct=above_pct),
             Halt(f"{text} and above_impact", above_pct=above_pct, above_impact=above_impact),
         ]
-    return draw(st.sampled_from(choices))
+    return draw(among(*choices))
 
 
+@cache
 def _parameters(kind: str) -> st.SearchStrategy[dict[str, Decimal]]:
     known = {
         "QUANTITY_MISMATCH": {"tolerance": ("0", "5", "1000", "1e-18"), "tolerance_value": ("0", "1000", "999.99995")},
@@ -299,17 +333,18 @@ def _parameters(kind: str) -> st.SearchStrategy[dict[str, Decimal]]:
 @st.composite
 def _escalations(draw: st.DrawFn, listed: Sequence[str], line: int) -> Escalation:
     terms = ["total_impact > 1000", "total_impact > 1000.0001", "total_impact >= 0.0001", "missing_count >= 3", "break_count > 2"]
-    terms += ["missing_count >= 1", "halting_count > 0", "total_impact < 500", f"count_{draw(st.sampled_from(listed))} > 0"]
-    chosen = draw(st.lists(st.sampled_from(terms), min_size=1, max_size=3))
-    words = [draw(st.sampled_from((" and ", " or "))) for _ in chosen[1:]]
+    terms += ["missing_count >= 1", "halting_count > 0", "total_impact < 500", f"count_{draw(among(*listed))} > 0"]
+    chosen = draw(st.lists(among(*terms), min_size=1, max_size=3))
+    words = [draw(among(" and ", " or ")) for _ in chosen[1:]]
     when = chosen[0] + "".join(word + term for word, term in zip(words, chosen[1:], strict=True))
-    then, per = draw(st.sampled_from(("halt", "warn"))), draw(st.sampled_from(("firm", "broker", "account")))
-    return Escalation(f"escalation-{line}", when, then, draw(st.sampled_from((None, "call risk"))), per, line)
+    then, per = draw(among("halt", "warn")), draw(SCOPES)
+    return Escalation(f"escalation-{line}", when, then, draw(among(None, "call risk")), per, line)
 
 
+@cache
 def _matches() -> st.SearchStrategy[Match]:
     def part(*patterns: str) -> st.SearchStrategy[str | None]:
-        return often(None, *patterns, times=4)
+        return often(None, *patterns, times=8)
 
     return st.builds(
         Match,
@@ -323,20 +358,20 @@ def _matches() -> st.SearchStrategy[Match]:
 @st.composite
 def _overrides(draw: st.DrawFn, match: Match, listed: Sequence[str], line: int) -> Override:
     tunings = {}
-    for pattern in draw(st.lists(st.sampled_from(["*", "*_MISMATCH", "MISSING_*", *listed, *listed]), max_size=3, unique=True)):
+    for pattern in draw(st.lists(among("*", "*_MISMATCH", "MISSING_*", *listed, *listed), max_size=3, unique=True)):
         exact = pattern in listed
         tunings[pattern] = Tuning(
             severity=draw(often(None, *SEVERITIES)),
             halt=draw(_halts(percent=pattern in MEASURE)) if draw(HALF) else None,
-            counts=draw(st.sampled_from((None, None, True, False))),
-            undetermined=draw(st.sampled_from((None, None, "ignore", "break"))),
+            counts=draw(among(None, None, True, False)),
+            undetermined=draw(among(None, None, "ignore", "break")),
             params=draw(_parameters(pattern)) if exact else {},
         )
-    return Override(match, tunings, draw(st.sampled_from((None, "halt", "warn"))), line)
+    return Override(match, tunings, draw(among(None, "halt", "warn")), line)
 
 
 @st.composite
 def _suppressions(draw: st.DrawFn, line: int) -> Suppression:
-    until = AS_OF.date() + timedelta(days=draw(st.sampled_from((0, 0, 30, -1))))
-    limit = draw(st.sampled_from([None, Decimal(50), Decimal(1000), Decimal(0)]))
+    until = AS_OF.date() + timedelta(days=draw(among(0, 0, 30, -1)))
+    limit = draw(among(None, Decimal(50), Decimal(1000), Decimal(0)))
     return Suppression(draw(_matches()), until, "known", None, limit, line)
