@@ -31,9 +31,8 @@ def next_due_times(*, config: Path, count: int, after: datetime | None, as_json:
     settings, _ = load_settings(config, load_host, environment=None)
     found = settings.schedule
     if found is None:
-        raise ConfigError(
-            f"{settings.path} has no schedule: a permit lasts until 26 hours after its data (`schedule: {{due: ..., timezone: ...}}`)"
-        )
+        lasting = "permits last until 26 hours after their data"
+        raise ConfigError(f"{settings.path} has no schedule: {lasting} (`schedule: {{due: ..., timezone: ...}}`)")
     stamp = after or datetime.now(UTC)
     dues = []
     for _ in range(count):
