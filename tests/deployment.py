@@ -10,12 +10,11 @@ import sys
 import textwrap
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 import canaries
-from warmed import Warmed
+import warmed
 
 COMMAND = Path(sys.executable).with_name("recon-core")
 AS_OF = "2026-11-20T21:00:00Z"
@@ -48,7 +47,7 @@ class Deployment:
     """Files in ``folder``; each method changes one of them, ``run`` runs the command there."""
 
     from_nothing = False
-    """Whether a command starts as a user's does, with nothing loaded and hashes of its own; else see ``Warmed``."""
+    """Whether a command starts as a user's does, with nothing loaded and hashes of its own; else see ``warmed``."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -130,8 +129,7 @@ class Deployment:
                 env=settings,
             )
         else:
-            done = _warmed().run(self.folder, arguments, settings, learn=arguments[:1] not in _learnt)
-            _learnt.add(arguments[:1])
+            done = warmed.command(self.folder, arguments, settings)
         assert not canaries.found(done.stdout + done.stderr), "no secret of the tests in any output"
         return done
 
@@ -145,10 +143,6 @@ class Deployment:
 
     def _csv(self, name: str, columns: Sequence[str], rows: Sequence[Row]) -> None:
         self.write(name, "\n".join(",".join(map(str, row)) for row in (columns, *rows)) + "\n")
-
-
-_learnt: set[tuple[str, ...]] = set()
-_warmed = cache(Warmed)
 
 
 def types(report: dict[str, Any]) -> list[str]:

@@ -2,10 +2,9 @@
 
 import json
 import os
-import subprocess
-import sys
 
 import pytest
+import warmed
 from config_samples import ROOT
 from jsonschema import Draft202012Validator
 
@@ -19,9 +18,7 @@ brokers:
 
 
 def recon_core(*arguments, folder):
-    command = [sys.executable, "-c", "from recon_core.cli import main; main()", *arguments]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=60, check=False)
+    return warmed.command(folder, arguments, dict(os.environ))
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ import textwrap
 
 import duckdb
 import pytest
+import warmed
 import yaml
 from doc_pages import DOCS, PAGES, README, ROOT, block, blocks, drop_ins, write_private
 from loopback import as_json, serving
@@ -26,9 +27,7 @@ POLICY_KEYS = {"rules", "escalation", "overrides", "suppress", "scope", "on_inco
 
 
 def recon_core(*arguments, folder, **environment):
-    command = [sys.executable, "-c", "from recon_core.cli import main; main()", *arguments]
-    whole = {**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "100", **environment}
-    return subprocess.run(command, cwd=folder, env=whole, capture_output=True, text=True, timeout=120, check=False)
+    return warmed.command(folder, arguments, {**os.environ, "COLUMNS": "100", **environment})
 
 
 def masked(text):

@@ -20,7 +20,7 @@ from oracle_pairs import Inputs
 from oracle_rules import Finding
 from oracle_samples import AS_OF, LARGE, NOW, SMALL, WIDE, Size, inputs
 
-from recon_core.config.policy import Halt, Policy
+from recon_core.config.policy import Halt, Match, Override, Policy
 from recon_core.config.settings import BrokerSettings
 from recon_core.engine import connect
 from recon_core.listing import worst
@@ -411,6 +411,24 @@ def test_one_symbol_in_two_accounts_is_two_positions(judged):
     broker = [row(quantity="50"), row(quantity="100", account="HEDGE")]
     assert not judged(book, book).findings
     assert types(judged(book, broker)) == ["QUANTITY_MISMATCH"] * 2
+
+
+# --- feeds in doubt
+
+
+@pytest.mark.parametrize(("pattern", "halts"), [("MAIN", True), ("[MH]*", False), ("HEDGE", True), ("*", False)])
+def test_an_override_for_accounts_decides_of_a_feed_in_doubt_where_it_covers_every_account_of_it(connection, pattern, halts):
+    case = Inputs(
+        book=(("prime", row()), ("prime", row(account="HEDGE"))),
+        feeds=((BrokerSettings("prime", "sample"), Feed.complete([], as_of=AS_OF)),),
+        policy=replace(FIVE, overrides=(Override(Match(account=pattern), {}, "warn", 99),)),
+        as_of=AS_OF,
+        now=NOW,
+        fx={},
+    )
+    found = kernel(connection, case)
+    assert found == opinion(case)
+    assert bool(found.reasons) is halts
 
 
 # --- time

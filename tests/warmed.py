@@ -19,6 +19,7 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from functools import cache
 from importlib import import_module
 from pathlib import Path
 
@@ -72,10 +73,22 @@ class Warmed:
                 texts = [text.result(timeout=DEADLINE_SECONDS) for text in said]
             except TimeoutError:
                 os.kill(child, signal.SIGKILL)
+                self._door.recv(32)  # how it ended, so that the next command does not take it for its own end
                 raise
         if tracing:
             tracing.wait(timeout=DEADLINE_SECONDS)
         return subprocess.CompletedProcess([*arguments], int(self._door.recv(32)), *texts)
+
+
+_learnt: set[tuple[str, ...]] = set()
+_server = cache(Warmed)
+
+
+def command(folder: Path, arguments: tuple[str, ...], environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    """A ``recon-core`` command in a folder: what it said, and its exit code."""
+    learn = arguments[:1] not in _learnt
+    _learnt.add(arguments[:1])
+    return _server().run(folder, arguments, environment, learn=learn)
 
 
 def _attached(tracer: Sequence[str], child: int) -> subprocess.Popen[str]:
