@@ -7,7 +7,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 
 ASKED_TO_END = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
@@ -31,6 +31,7 @@ class _Signals:
     def __init__(self) -> None:
         self.number: int | None = None
         self.at = float("-inf")
+        self.over = False
         self.deferrals = 0
         self.waiting = False
         self.stops: list[Callable[[], None]] = []
@@ -47,12 +48,16 @@ class _Signals:
             raise Interrupted(number)
 
     def watch(self, reader: int) -> None:
-        """Stop what the main thread is waiting for, until it gets to its handler: a query would keep it for minutes."""
+        """Stop what the main thread is waiting for: a query would keep it for minutes.
+
+        Until all is over, not only until the handler ran: a library that called back into Python may lose what the handler raised.
+        """
         while came := os.read(reader, 1):
-            while came[0] in ASKED_TO_END and self.number is None:
+            while came[0] in ASKED_TO_END and not self.over:
                 if not self.deferrals:
                     for stop in tuple(self.stops):
-                        stop()
+                        with suppress(Exception):  # what it stops may have ended, and been closed, by now
+                            stop()
                 time.sleep(_POLL_SECONDS)
         os.close(reader)
 
@@ -83,7 +88,7 @@ def heeded() -> Iterator[None]:
             signal.signal(number, handler)
         signal.set_wakeup_fd(before)
         os.close(writer)
-        _signals.number = _signals.number or 0  # nobody is left for the watching thread to wait for
+        _signals.over = True
         _signals = _Signals()
 
 

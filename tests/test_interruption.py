@@ -191,15 +191,23 @@ def test_handlers_of_an_embedding_program_come_back():
     assert signal.getsignal(signal.SIGTERM) == before
 
 
-def test_a_long_query_is_interrupted(tmp_path):
+@pytest.mark.parametrize("before", ["pass", "lost()"], ids=["told", "the exception was lost"])
+def test_a_long_query_is_interrupted(before):
     code = (
-        "import os, signal, threading\n"
+        "import os, signal, threading, time\n"
         "from recon_core.engine import connect\n"
         "from recon_core.interruption import Interrupted, heeded\n"
-        "threading.Timer(0.5, lambda: os.kill(os.getpid(), signal.SIGTERM)).start()\n"
+        "def lost():\n"
+        "    try:\n"
+        "        time.sleep(60)\n"
+        "    except Interrupted:\n"
+        "        pass\n"
         "try:\n"
-        "    with heeded(), connect() as connection:\n"
-        "        connection.execute('SELECT count(*) FROM range(10000000) a, range(10000000) b WHERE a.range + b.range < 0')\n"
+        "    with heeded():\n"
+        "        threading.Timer(0.5, lambda: os.kill(os.getpid(), signal.SIGTERM)).start()\n"
+        "        with connect() as connection:\n"
+        f"            {before}\n"
+        "            connection.execute('SELECT count(*) FROM range(10000000) a, range(10000000) b WHERE a.range + b.range < 0')\n"
         "except Interrupted as error:\n"
         "    print(error)\n"
     )
