@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from importlib.machinery import ExtensionFileLoader
 from types import FrameType
 
 ASKED_TO_END = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
@@ -36,10 +37,10 @@ class _Signals:
         self.waiting = False
         self.stops: list[Callable[[], None]] = []
 
-    def receive(self, number: int, _: FrameType | None) -> None:
+    def receive(self, number: int, frame: FrameType | None) -> None:
         """Python's handler: it runs in the main thread, between two of its instructions."""
         now = time.monotonic()
-        if now - self.at < PATIENCE_SECONDS:
+        if now - self.at < PATIENCE_SECONDS or _loading_library(frame):
             return
         self.number, self.at = number, now
         if self.deferrals:
@@ -51,15 +52,25 @@ class _Signals:
         """Stop what the main thread is waiting for: a query would keep it for minutes.
 
         Until all is over, not only until the handler ran: a library that called back into Python may lose what the handler raised.
+        Where the handler could not raise, it is called again.
         """
         while came := os.read(reader, 1):
             while came[0] in ASKED_TO_END and not self.over:
+                if self.number is None:
+                    os.kill(os.getpid(), came[0])
                 if not self.deferrals:
                     for stop in tuple(self.stops):
                         with suppress(Exception):  # what it stops may have ended, and been closed, by now
                             stop()
                 time.sleep(_POLL_SECONDS)
         os.close(reader)
+
+
+def _loading_library(frame: FrameType | None) -> bool:
+    """Whether a library in C or C++ is being loaded: some abort the process where what they call back raises."""
+    while frame and not isinstance(frame.f_locals.get("self"), ExtensionFileLoader):
+        frame = frame.f_back
+    return frame is not None
 
 
 _signals = _Signals()
@@ -84,11 +95,11 @@ def heeded() -> Iterator[None]:
             signal.signal(number, _signals.receive)
         yield
     finally:
+        _signals.over = True
         for number, handler in mine.items():
             signal.signal(number, handler)
         signal.set_wakeup_fd(before)
         os.close(writer)
-        _signals.over = True
         _signals = _Signals()
 
 

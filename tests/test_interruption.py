@@ -216,6 +216,27 @@ def test_a_long_query_is_interrupted(before):
     assert "Traceback" not in done.stderr  # what DuckDB's bindings say of their own teardown is no matter of ours
 
 
+def test_a_signal_while_a_library_is_loaded_waits_until_it_is(tmp_path):
+    code = (
+        "import enum, os, signal, time\n"
+        "from recon_core.interruption import Interrupted, heeded\n"
+        "def made(*arguments, **named):\n"
+        "    enum.EnumType.__call__ = make\n"
+        "    os.kill(os.getpid(), signal.SIGTERM)\n"
+        "    return make(*arguments, **named)\n"
+        "make = enum.EnumType.__call__\n"
+        "try:\n"
+        "    with heeded():\n"
+        "        enum.EnumType.__call__ = made\n"
+        "        import duckdb\n"
+        "        time.sleep(60)\n"
+        "except Interrupted as error:\n"
+        "    print(error)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "interrupted by SIGTERM\n", "")
+
+
 def test_what_a_killed_process_left_in_the_temporary_folder_goes_with_the_next_run(slow, tmp_path):
     running = started(tmp_path)
     wait_for(tmp_path / "asked")
