@@ -1,101 +1,24 @@
-"""Pairs and rules to breaks: one vectorised pass over the join finds the broken pairs, a second one judges them.
+"""From the pairs that ``scan`` kept to breaks: who broke which rule, how badly, and in which words.
 
 Nothing here runs per position in Python, and nothing touches disk, clock or network.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-
 import duckdb
 
 from recon_core.columns import KEY_COLUMNS, MONEY, PAIR_COLUMNS
 from recon_core.config.policy import ActiveRule, Policy
-from recon_core.engine import deadline, named_rows
+from recon_core.engine import deadline
 from recon_core.errors import PluginError, excerpt
 from recon_core.expressions import cannot_fail, columns_of, compile_expression, compile_select
-from recon_core.pairs import Comparison, derived, joined, keys, raw_columns
+from recon_core.pairs import Comparison, derived, joined
+from recon_core.scan import BITS, predicate
 from recon_core.sql import identifier, quoted
 from recon_core.tuning import Tuned, tuned
 
 SELECT_SECONDS = 120.0
 """How long the ``select`` of one rule may take, which is many times what a self-join of ten million pairs does."""
-
-BITS = 30
-"""Rules a mask column holds: their fired bits below, their undetermined bits above."""
-
-
-@dataclass(frozen=True, slots=True)
-class Scan:
-    """What the first pass counted. ``duplicates`` says that some key stands in several rows of one side."""
-
-    pairs: int
-    in_book: int
-    at_broker: int
-    unproven: int
-    undetermined: Mapping[str, int]
-    duplicates: bool
-
-    @property
-    def matched(self) -> int:
-        """Pairs that both sides hold."""
-        return self.in_book + self.at_broker - self.pairs
-
-
-def scan(connection: duckdb.DuckDBPyConnection, comparison: Comparison, policy: Policy, rows: tuple[int, int] | None) -> Scan:
-    """Join both sides, run every rule's predicate over every pair, and keep the pairs that need a second look as ``hits``.
-
-    ``rows`` are how many rows (not 0) book and feeds were read with; None where some were summed on the way. With a and b
-    rows of one key a join gives ab, so that over all matched keys 2ab - a - b is 0 exactly when every key is unique;
-    duplicates among unmatched keys are counted in the hits.
-    """
-    rules = list(policy.rules.values())
-    tunings = {rule.type: tuned(policy, rule) for rule in rules}
-    columns = -(-max(len(rules), 1) // BITS)
-    wanted = [f"m{number} & {_wanted(rules, tunings, number)} <> 0" for number in range(columns)]
-    wanted.append("(in_book <> at_broker)")
-    counts = [
-        f"count(*) FILTER (WHERE m{place // BITS} & {1 << (place % BITS + BITS)} <> 0) AS u{place}"
-        for place, rule in enumerate(rules)
-        if may_be_undetermined(rule, proven=not comparison.unproven)
-    ]
-    raw = raw_columns(comparison)
-    kept = ", ".join([*raw, *(f"m{number}" for number in range(columns))])
-    unproven = "count(*) FILTER (WHERE at_broker IS NULL)" if comparison.unproven else "0"
-    for as_carried in (True, False):
-        masks = _masks(rules, tunings, proven=not comparison.unproven, guarded=not as_carried)
-        pairs = f"SELECT *, {', '.join(masks)} FROM ({derived(comparison, joined(comparison), as_carried=as_carried)})"
-        try:
-            connection.execute(
-                f"""CREATE OR REPLACE TEMP TABLE scanned AS
-                    SELECT count(*) AS pairs, count(b_quantity) AS in_book, count(f_quantity) AS at_broker,
-                        {unproven} AS unproven, {"".join(f"{count}, " for count in counts)}
-                        list(struct_pack({_packed(kept)})) FILTER (WHERE {" OR ".join(wanted)}) AS hits
-                    FROM ({pairs})"""
-            )
-            break
-        except (duckdb.DataError, duckdb.InvalidInputException):
-            if not as_carried:  # in the widest types, what fails is a value of its own, and guarded
-                raise
-    connection.execute("CREATE OR REPLACE TEMP TABLE hits AS SELECT unnest(hits, max_depth := 2) FROM scanned")
-    (counted,) = named_rows(connection.execute("SELECT * EXCLUDE (hits) FROM scanned"))
-    connection.execute("DROP TABLE scanned")
-    undetermined = {rule.type: int(counted.get(f"u{place}", 0)) for place, rule in enumerate(rules)}
-    total, in_book, at_broker = (int(counted[name]) for name in ("pairs", "in_book", "at_broker"))
-    unproven_pairs = int(counted["unproven"])
-    repeated = _repeated(connection, comparison, total, in_book, at_broker, unproven_pairs, rows)
-    return Scan(total, in_book, at_broker, unproven_pairs, undetermined, repeated)
-
-
-def predicate(rule: ActiveRule) -> str:
-    """What the first pass asks of each pair for a rule: its ``when``, or what narrows its ``select``."""
-    return rule.when or rule.among
-
-
-def may_be_undetermined(rule: ActiveRule, *, proven: bool) -> bool:
-    """Whether a rule's predicate can be NULL: not where it asks only which side holds the position, and both are proven."""
-    return bool(rule.when) and not (proven and columns_of(rule.when) <= {"in_book", "at_broker"})
 
 
 def find(connection: duckdb.DuckDBPyConnection, comparison: Comparison, policy: Policy) -> None:
@@ -210,67 +133,3 @@ def _breaks(place: int, rule: ActiveRule, tuning: Tuned, pairs: str, *, undeterm
             {tuning.halt_source} AS halt_source, {tuning.counts} AS counts, {detail} AS detail
         FROM (SELECT *, {tuning.severity} AS severity, TRY({impact})::{MONEY} AS impact
               FROM (SELECT *, {kind} AS type FROM ({pairs})))"""
-
-
-def _masks(rules: Sequence[ActiveRule], tunings: Mapping[str, Tuned], *, proven: bool, guarded: bool) -> list[str]:
-    """SQL of the mask columns: per rule a bit where its predicate is true, and one where it cannot be judged.
-
-    Where the broker's side is unproven nothing is called undetermined: the feed's own status says it once. ``guarded`` judges
-    each pair whose arithmetic gives out by itself; else the query fails as a whole, so that it can be asked in wider types.
-    """
-    masks: list[list[str]] = [[] for _ in range(-(-max(len(rules), 1) // BITS))]
-    for place, rule in enumerate(rules):
-        if not predicate(rule):
-            continue
-        bit = 1 << place % BITS
-        compiled = compile_expression(predicate(rule), tunings[rule.type].literals)
-        unknown = f"{bit << BITS}" if proven else f"CASE WHEN at_broker IS NULL THEN 0 ELSE {bit << BITS} END"
-        if guarded and not cannot_fail(predicate(rule), PAIR_COLUMNS, rule.params):
-            compiled = f"TRY({compiled})"
-            # Nothing unknown and yet no answer: the arithmetic gave out, which is doubt, and no want of a value.
-            given = " AND ".join(f"{name} IS NOT NULL" for name in sorted(columns_of(predicate(rule)))) or "true"
-            unknown = f"CASE WHEN {given} THEN {bit} ELSE {unknown} END"
-        if not may_be_undetermined(rule, proven=proven):
-            masks[place // BITS].append(f"CASE WHEN {compiled} THEN {bit} ELSE 0 END")
-        else:
-            masks[place // BITS].append(f"CASE {compiled} WHEN true THEN {bit} WHEN false THEN 0 ELSE {unknown} END")
-    return [f"CAST({' | '.join(parts) or '0'} AS BIGINT) AS m{number}" for number, parts in enumerate(masks)]
-
-
-def _wanted(rules: Sequence[ActiveRule], tunings: Mapping[str, Tuned], number: int) -> int:
-    """The bits of one mask that make a pair a hit."""
-    bits = 0
-    for place, rule in enumerate(rules):
-        if place // BITS == number:
-            bits |= 1 << place % BITS
-            if tunings[rule.type].undetermined_breaks != "false":
-                bits |= 1 << place % BITS + BITS
-    return bits
-
-
-def _packed(names: str) -> str:
-    return ", ".join(f"{name} := {name}" for name in names.split(", "))
-
-
-def _repeated(
-    connection: duckdb.DuckDBPyConnection,
-    comparison: Comparison,
-    pairs: int,
-    in_book: int,
-    at_broker: int,
-    unproven: int,
-    rows: tuple[int, int] | None,
-) -> bool:
-    """Whether some key stands in several rows of one side; ``rows`` and the counts as in ``scan``."""
-    matched = in_book + at_broker - pairs
-    only_book, only_broker = pairs - at_broker, pairs - in_book
-    if rows is not None and (rows[0] - only_book != matched or rows[1] - only_broker != matched):
-        return True
-    by_key = ", ".join(f"coalesce(b_{key}, f_{key})" for key in keys(comparison))
-    seen = ["hits"]
-    if unproven:  # pairs that are no hits; the price of a second join, where a feed has failed
-        seen.append(f"({joined(comparison)}) WHERE f_quantity IS NULL")
-    found = [
-        connection.execute(f"SELECT 1 FROM {rows_of} GROUP BY {by_key} HAVING count(*) > 1 LIMIT 1").fetchone() for rows_of in seen
-    ]
-    return any(found)

@@ -25,9 +25,10 @@ from recon_core.feeds import ProvenFeed, prove, unique, with_coverage_note
 from recon_core.fingerprints import Fingerprint
 from recon_core.host import Host
 from recon_core.listing import worst
-from recon_core.match import Scan, find, scan
+from recon_core.match import find
 from recon_core.pairs import Comparison
 from recon_core.record import Known
+from recon_core.scan import Scan, scan
 from recon_core.schedule import recently_closed
 from recon_core.sides import compare, uneven_lots
 from recon_core.silence import expired, silence
@@ -39,6 +40,9 @@ from recon_core.verdict import Verdict
 
 LISTED = 10_000
 """How many breaks the report lists, worst first; breaks.parquet holds all."""
+
+BY_HASH = 200_000
+"""From how many rows on positions are joined by hashes of their keys: on fewer it gains nothing."""
 
 Clock = Callable[[], datetime]
 Progress = Callable[[str], None]
@@ -224,7 +228,8 @@ def _match(
         comparison = compare(book.mounted, feeds, policy, book_lots=lots, fx=settings.fx, as_of=as_of, now=now, closed=idle)
         summed = lots or netted or any(feed.feed.lots for feed in feeds)
         rows = None if summed else (held.positions_at(comparison.brokers), sum(feed.positions for feed in feeds))
-        scanned = scan(connection, comparison, policy, rows)
+        many = held.positions_at(comparison.brokers) + sum(feed.positions for feed in feeds) >= BY_HASH
+        scanned = scan(connection, comparison, policy, rows, by_hash=many)
         if not (scanned.duplicates or summed):
             break
         repeated = [] if lots else duplicate_rows(connection, book.mounted, book=True)

@@ -12,9 +12,9 @@ from recon_core.book.survey import Survey
 from recon_core.config.policy import Policy
 from recon_core.errors import ExitCode
 from recon_core.feeds import ProvenFeed
-from recon_core.match import Scan
 from recon_core.model import Decision, Tally, Total
 from recon_core.pairs import Comparison
+from recon_core.scan import Scan
 from recon_core.state.suppressions import Accepted
 
 

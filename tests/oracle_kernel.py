@@ -21,8 +21,9 @@ from recon_core.config.policy import Policy
 from recon_core.decide import Doubt, decide
 from recon_core.feeds import ProvenFeed, prove, unique
 from recon_core.host import load_host
-from recon_core.match import find, scan
+from recon_core.match import find
 from recon_core.model import POSITION_COLUMNS, Feed, Position, Relation, Total
+from recon_core.scan import scan
 from recon_core.sides import compare
 from recon_core.silence import silence
 from recon_core.sql import identifier
@@ -68,7 +69,7 @@ def kernel(connection: duckdb.DuckDBPyConnection, inputs: Inputs) -> Opinion:
     comparison = compare(book, feeds, policy, book_lots=inputs.book_lots, fx=inputs.fx, as_of=inputs.as_of, now=inputs.now)
     summed = inputs.book_lots or any(feed.feed.lots or feed.answer.settings.legs == "net" for feed in feeds)
     rows = None if summed else (held.positions_at(comparison.brokers), sum(feed.positions for feed in feeds))
-    scanned = scan(connection, comparison, policy, rows)
+    scanned = scan(connection, comparison, policy, rows, by_hash=len(book_rows) % 2 == 0)  # every other case as many rows are
     if scanned.duplicates or (summed and _repeats(connection, inputs, book, feeds)):
         return Opinion(duplicates=True)
     find(connection, comparison, policy)

@@ -20,6 +20,7 @@ from oracle_pairs import Inputs
 from oracle_rules import Finding
 from oracle_samples import AS_OF, LARGE, NOW, SMALL, WIDE, Size, inputs
 
+from recon_core import pairs
 from recon_core.config.policy import Halt, Match, Override, Policy
 from recon_core.config.settings import BrokerSettings
 from recon_core.engine import connect
@@ -411,6 +412,24 @@ def test_one_symbol_in_two_accounts_is_two_positions(judged):
     broker = [row(quantity="50"), row(quantity="100", account="HEDGE")]
     assert not judged(book, book).findings
     assert types(judged(book, broker)) == ["QUANTITY_MISMATCH"] * 2
+
+
+# --- the join of many rows, by hashes of their keys
+
+
+@pytest.mark.parametrize("of_one_hash", ["0::UBIGINT", "hash(symbol) % 2"])
+def test_keys_of_one_hash_are_told_apart_by_the_keys_themselves(
+    judged: Judged, monkeypatch: pytest.MonkeyPatch, of_one_hash: str
+) -> None:
+    monkeypatch.setattr(pairs, "key_hash", lambda _: of_one_hash)
+    every = [row(symbol) for symbol in "ABCDEF"]  # an even number, which the test's kernel joins by hash
+    assert types(judged(every, every[:-1])) == ["MISSING_AT_BROKER"]
+
+
+def test_a_key_that_repeats_is_found_by_its_hash_too(judged: Judged) -> None:
+    once, twice = [row("A"), row("B")], [row("A"), row("A", "7")]
+    assert judged(twice, once).duplicates
+    assert judged(once, twice).duplicates
 
 
 # --- feeds in doubt

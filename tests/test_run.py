@@ -15,7 +15,7 @@ import jsonschema
 import pytest
 from deployment import COMMAND, Deployment, assert_nothing_ugly, book_row, feed_row, types
 
-from recon_core import NoVerdictError, PositionReconciler
+from recon_core import NoVerdictError, PositionReconciler, reconcile
 from recon_core.report import schema_text
 
 HELD = [book_row("AAPL", "100"), book_row("MSFT", "50", "400"), book_row("TSLA", "-30", "250")]
@@ -710,3 +710,42 @@ def test_output_that_cannot_be_written_does_not_change_the_verdict(deployment: D
     assert "could not be printed" in done.stderr
     closed = subprocess.run(["sh", "-c", f"{COMMAND} run >&-"], cwd=deployment.folder, check=False, timeout=60)
     assert closed.returncode == 4
+
+
+def test_a_report_is_the_same_whichever_way_its_pairs_were_joined(
+    deployment: Deployment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    symbols = [f"{letter}{number}" for letter in "ABC" for number in range(40)]
+    deployment.book([book_row(symbol, 100 + place % 3) for place, symbol in enumerate(symbols) if place % 11])
+    deployment.feed([feed_row(symbol, 100 + place % 2) for place, symbol in enumerate(symbols) if place % 13])
+    deployment.write(
+        "policies.yaml",
+        """
+        version: 1
+        base_currency: USD
+        rules:
+          MISSING_AT_BROKER: {}
+          MISSING_IN_DB: {}
+          QUANTITY_MISMATCH: {}
+          UNMAPPED_SYMBOL: {}
+        overrides:
+          - match: {symbol: "A*"}
+            rules: {MISSING_IN_DB: {halt: never}, QUANTITY_MISMATCH: {tolerance: 2}}
+        suppress:
+          - match: {type: MISSING_IN_DB, symbol: "B1*"}
+            until: 2027-01-31
+            reason: known
+            approved_by: ann
+            max_impact: 1000000
+        """,
+    )
+    monkeypatch.chdir(tmp_path)
+    reports = []
+    for least in (0, 10**12):
+        monkeypatch.setattr(reconcile, "BY_HASH", least)
+        reports.append(PositionReconciler().reconcile())
+        for of_itself in ("run_id", "started_at", "finished_at", "duration_seconds"):
+            del reports[-1][of_itself]
+    assert reports[0] == reports[1]
+    assert {"MISSING_AT_BROKER", "MISSING_IN_DB", "QUANTITY_MISMATCH"} <= {each["type"] for each in reports[0]["discrepancies"]}
+    assert reports[0]["suppressed_count"]

@@ -24,9 +24,10 @@ from recon_core.engine import connect
 from recon_core.errors import BookError, ConfigError, PluginError
 from recon_core.feeds import ProvenFeed, prove
 from recon_core.listing import worst
-from recon_core.match import find, scan
+from recon_core.match import find
 from recon_core.model import Feed, FeedStatus, Relation
 from recon_core.rules import Rule
+from recon_core.scan import scan
 from recon_core.sides import compare
 from recon_core.silence import silence
 from recon_core.sql import identifier
