@@ -205,7 +205,7 @@ def _judge(
         accounts=tuple(sorted(seen)),
         everywhere=answered.status is FeedStatus.PARTIAL or bool(wrong),
         unproven_accounts=tuple(unproven),
-        account_sql=_account_sql(settings.accounts, fallback),
+        account_sql=_account_sql(settings.accounts, fallback if None in named else None),
         book_account=book_account,
         covered=covered,
         totals=tuple(totals),
@@ -227,10 +227,10 @@ def _unnamed(feed: Sequence[str | None], book: Sequence[str | None]) -> tuple[st
     return min(book_names, default=NO_ACCOUNT), min(feed_names, default=NO_ACCOUNT), ""
 
 
-def _account_sql(accounts: Mapping[str, str], fallback: str) -> str:
+def _account_sql(accounts: Mapping[str, str], fallback: str | None) -> str:
     cases = " ".join(f"WHEN {quoted(theirs)} THEN {quoted(ours)}" for theirs, ours in accounts.items())
     mapped = f"CASE account {cases} ELSE account END" if cases else "account"
-    return f"coalesce({mapped}, {quoted(fallback)})"
+    return mapped if fallback is None else f"coalesce({mapped}, {quoted(fallback)})"
 
 
 def _covered(coverage: Sequence[str]) -> tuple[str, ...]:

@@ -13,7 +13,7 @@ from recon_core.engine import deadline
 from recon_core.errors import PluginError, excerpt
 from recon_core.expressions import cannot_fail, columns_of, compile_expression, compile_select
 from recon_core.pairs import Comparison, derived, joined
-from recon_core.scan import BITS, predicate
+from recon_core.scan import answer, predicate
 from recon_core.sql import identifier, quoted
 from recon_core.tuning import Tuned, tuned
 
@@ -34,25 +34,22 @@ def find(connection: duckdb.DuckDBPyConnection, comparison: Comparison, policy: 
     queries = [_NO_BREAKS]
     for place, rule in asked:
         tuning = tuned(policy, rule)
-        mask, bit = f"m{place // BITS}", 1 << place % BITS
+        broken = "SELECT *, NULL AS related FROM hit_pairs WHERE"
         if rule.when:
-            queries.append(_breaks(place, rule, tuning, f"SELECT *, NULL AS related FROM hit_pairs WHERE {mask} & {bit} <> 0"))
+            queries.append(_breaks(place, rule, tuning, f"{broken} {answer(place)}"))
             if tuning.undetermined_breaks != "false":
-                doubt = f"{mask} & {bit << BITS} <> 0 AND {tuning.undetermined_breaks}"
-                unknown = f"SELECT *, NULL AS related FROM hit_pairs WHERE {doubt}"
+                unknown = f"{broken} {answer(place)} IS NULL AND {tuning.undetermined_breaks}"
                 queries.append(_breaks(place, rule, tuning, unknown, undetermined=True))
         else:
-            queries.append(_breaks(place, rule, tuning, _selected(connection, comparison, place, rule, tuning, mask, bit)))
+            queries.append(_breaks(place, rule, tuning, _selected(connection, comparison, place, rule, tuning)))
     connection.execute(f"CREATE OR REPLACE TEMP TABLE found AS {' UNION ALL '.join(queries)}")
 
 
-def _selected(
-    connection: duckdb.DuckDBPyConnection, comparison: Comparison, place: int, rule: ActiveRule, tuning: Tuned, mask: str, bit: int
-) -> str:
+def _selected(connection: duckdb.DuckDBPyConnection, comparison: Comparison, place: int, rule: ActiveRule, tuning: Tuned) -> str:
     """SQL of the pairs that a rule's ``select`` names, with the further columns that it returns."""
     columns = ", ".join(PAIR_COLUMNS)
     if rule.among:
-        seen = f"SELECT {columns} FROM hit_pairs WHERE {mask} & {bit} <> 0"
+        seen = f"SELECT {columns} FROM hit_pairs WHERE {answer(place)}"
         connection.execute(f"CREATE OR REPLACE TEMP VIEW pairs AS {seen}")
     else:
         connection.execute(
@@ -108,10 +105,10 @@ _NO_BREAKS = f"SELECT {', '.join(f'CAST(NULL AS {kind}) AS {name}' for name, kin
 
 
 def _fired(connection: duckdb.DuckDBPyConnection, rules: int) -> set[int]:
-    """The places of the rules that some hit fired, or left undetermined."""
-    masks = ", ".join(f"coalesce(bit_or(m{number}), 0)" for number in range(-(-max(rules, 1) // BITS)))
-    found = connection.execute(f"SELECT {masks} FROM hits").fetchone() or ()
-    return {place for place in range(rules) if found[place // BITS] & (1 << place % BITS | 1 << place % BITS + BITS)}
+    """The places of the rules that some hit broke, or left without an answer."""
+    asked = ", ".join(f"bool_or(coalesce({answer(place)}, true))" for place in range(rules))
+    found = connection.execute(f"SELECT {asked or 'NULL'} FROM hits").fetchone() or ()
+    return {place for place, fired in enumerate(found) if fired}
 
 
 def _breaks(place: int, rule: ActiveRule, tuning: Tuned, pairs: str, *, undetermined: bool = False) -> str:

@@ -235,12 +235,20 @@ def _rates(comparison: Comparison) -> str:
 
 
 def side_query(
-    relation: str, columns: Sequence[str], *, broker: str | None, keys_from: Mapping[str, str], legs: bool, summed: bool, where: str
+    relation: str,
+    columns: Sequence[str],
+    *,
+    broker: str | None,
+    keys_from: Mapping[str, str],
+    legs: bool,
+    summed: bool,
+    where: Sequence[str],
 ) -> str:
-    """SQL of one source's rows as a side: keys, value columns, zero rows left out; ``summed`` adds up rows of one key.
+    """SQL of one source's rows as a side: keys, value columns; ``summed`` adds up rows of one key.
 
-    ``broker`` is an SQL expression for the broker key, None where the side has no such key; ``keys_from`` gives the SQL of
-    account and leg. A summed price is weighted by quantity and exact to 12 decimals.
+    Rows of quantity 0 are none of it: ``where`` is SQL that every row fulfils. ``broker`` is an SQL expression for the broker key,
+    None where the side has no such key; ``keys_from`` gives the SQL of account and leg. A summed price is weighted by quantity and
+    exact to 12 decimals.
     """
     keys = {"broker": broker} if broker else {}
     keys |= {"account": keys_from["account"], "symbol": "symbol"}
@@ -248,7 +256,7 @@ def side_query(
         keys["leg"] = keys_from["leg"]
     chosen = [f"{sql} AS {name}" for name, sql in keys.items()]
     chosen += [f"epoch_us({name}) AS {name}" if name == "updated_at" else name for name in columns]
-    rows = f"SELECT {', '.join(chosen)} FROM {identifier(relation)} WHERE quantity <> 0{where}"
+    rows = f"SELECT {', '.join(chosen)} FROM {identifier(relation)}{' WHERE ' if where else ''}{' AND '.join(where)}"
     if not summed:
         return rows
     # The dearest market price, so that no impact is understated; of the rest, lots agree (``uneven_lots``) or the least is

@@ -225,7 +225,7 @@ def _match(
         raise BookError("\n".join(f"book {book.source}: {position}" for position in uneven))
     feeds = [_addable(connection, feed) for feed in feeds]
     while True:
-        comparison = compare(book.mounted, feeds, policy, book_lots=lots, fx=settings.fx, as_of=as_of, now=now, closed=idle)
+        comparison = compare(book.mounted, held, feeds, policy, book_lots=lots, fx=settings.fx, as_of=as_of, now=now, closed=idle)
         summed = lots or netted or any(feed.feed.lots for feed in feeds)
         rows = None if summed else (held.positions_at(comparison.brokers), sum(feed.positions for feed in feeds))
         many = held.positions_at(comparison.brokers) + sum(feed.positions for feed in feeds) >= BY_HASH

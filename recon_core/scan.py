@@ -18,9 +18,6 @@ from recon_core.expressions import cannot_fail, columns_of, compile_expression
 from recon_core.pairs import HASH, Comparison, derived, joined, joined_by_hash, keys, only_at_broker, raw_columns
 from recon_core.tuning import Tuned, tuned
 
-BITS = 30
-"""Rules a mask column holds: their fired bits below, their undetermined bits above."""
-
 
 @dataclass(frozen=True, slots=True)
 class Scan:
@@ -80,18 +77,20 @@ def _by_hash(
 ) -> Scan:
     """All pairs without the names of those that only brokers have, and then those again, with their names."""
     raw = raw_columns(comparison)
-    counted = _judged(
-        connection, comparison, policy, joined_by_hash(comparison), [*raw, HASH], as_carried=as_carried, named="in_book"
-    )
+    counted = _judged(connection, comparison, policy, joined_by_hash(comparison), [*raw, HASH], as_carried=as_carried)
     connection.execute(f"CREATE OR REPLACE TEMP TABLE every_hit AS {_HITS}")
     connection.execute(
         f"CREATE OR REPLACE TEMP TABLE hits AS SELECT * EXCLUDE ({HASH}) FROM every_hit WHERE b_quantity IS NOT NULL"
     )
     if counted["pairs"] > counted["in_book"]:
-        lone = f"SELECT {HASH} FROM every_hit WHERE b_quantity IS NULL"
-        others = _judged(connection, comparison, policy, only_at_broker(comparison, lone), raw, as_carried=as_carried)
+        lone = "FROM every_hit WHERE b_quantity IS NULL"
+        named = _judged(
+            connection, comparison, policy, only_at_broker(comparison, f"SELECT {HASH} {lone}"), raw, as_carried=as_carried
+        )
         connection.execute(f"INSERT INTO hits BY NAME {_HITS}")
-        counted |= {name: counted[name] + number for name, number in others.items() if name.startswith("u")}
+        if counts := _undetermined(policy, comparison):
+            (unnamed,) = named_rows(connection.execute(f"SELECT {_listed(counts)} {lone}"))
+            counted |= {name: counted[name] - unnamed[name] + named[name] for name in counts}
     connection.execute("DROP TABLE every_hit")
     return _scan(connection, comparison, policy, rows, counted)
 
@@ -104,39 +103,37 @@ def _judged(
     kept: Sequence[str],
     *,
     as_carried: bool,
-    named: str = "true",
 ) -> dict[str, Any]:
-    """Run every predicate over ``relation``, which is as ``joined`` returns it, and make ``scanned``, which holds the hits.
+    """Ask every rule about every pair of ``relation``, which is as ``joined`` returns it; ``scanned`` then holds the hits.
 
-    Returns what was counted: ``pairs``, ``in_book``, ``at_broker``, ``unproven``, and ``u...`` by a rule's place how many
-    pairs it could not judge, of those that are ``named`` (an SQL condition).
+    A hit has the columns ``kept``, and of each rule the answer (see ``answer``). Returns what was counted: ``pairs``,
+    ``in_book``, ``at_broker``, ``unproven``, and of rules that may have no answer how often (``undetermined_...``).
     """
     rules = list(policy.rules.values())
-    tunings = {rule.type: tuned(policy, rule) for rule in rules}
+    tunings = [tuned(policy, rule) for rule in rules]
     proven = not comparison.unproven
-    columns = range(-(-max(len(rules), 1) // BITS))
-    wanted = [f"m{number} & {_wanted(rules, tunings, number)} <> 0" for number in columns]
-    counts = [
-        "count(*) AS pairs",
-        "count(b_quantity) AS in_book",
-        "count(f_quantity) AS at_broker",
-        f"{'0' if proven else 'count(*) FILTER (WHERE at_broker IS NULL)'} AS unproven",
-        *(
-            f"count(*) FILTER (WHERE m{place // BITS} & {1 << (place % BITS + BITS)} <> 0 AND {named}) AS u{place}"
-            for place, rule in enumerate(rules)
-            if may_be_undetermined(rule, proven=proven)
-        ),
-    ]
-    packed = ", ".join(f"{name} := {name}" for name in (*kept, *(f"m{number}" for number in columns)))
-    masks = _masks(rules, tunings, proven=proven, guarded=not as_carried)
+    asked = {
+        answer(place): _asked(rule, tuning, proven=proven, guarded=not as_carried)
+        for place, (rule, tuning) in enumerate(zip(rules, tunings, strict=True))
+    }
+    counts = {
+        "pairs": "count(*)",
+        "in_book": "count(b_quantity)",
+        "at_broker": "count(f_quantity)",
+        "unproven": "0" if proven else "count(*) FILTER (WHERE at_broker IS NULL)",
+    } | _undetermined(policy, comparison)
+    doubts = [f"{answer(place)} IS NULL" for place, tuning in enumerate(tunings) if tuning.undetermined_breaks != "false"]
+    packed = ", ".join(f"{name} := {name}" for name in (*kept, *asked))
+    answers = "".join(f", {sql} AS {name}" for name, sql in asked.items())
+    pairs = f"SELECT *{answers} FROM ({derived(comparison, relation, as_carried=as_carried)})"
     connection.execute(
         f"""CREATE OR REPLACE TEMP TABLE scanned AS
-            SELECT {", ".join(counts)},
-                list(struct_pack({packed})) FILTER (WHERE {" OR ".join((*wanted, "(in_book <> at_broker)"))}) AS hits
-            FROM (SELECT *, {", ".join(masks)} FROM ({derived(comparison, relation, as_carried=as_carried)}))"""
+            SELECT {_listed(counts)},
+                list(struct_pack({packed})) FILTER (WHERE {" OR ".join((*asked, *doubts, "in_book <> at_broker"))}) AS hits
+            FROM ({pairs})"""
     )
-    (counted,) = named_rows(connection.execute("SELECT * EXCLUDE (hits) FROM scanned"))
-    return counted
+    (found,) = named_rows(connection.execute("SELECT * EXCLUDE (hits) FROM scanned"))
+    return found
 
 
 _HITS = "SELECT unnest(hits, max_depth := 2) FROM scanned"
@@ -151,7 +148,7 @@ def _scan(
 ) -> Scan:
     connection.execute("DROP TABLE scanned")
     total, in_book, at_broker, unproven = (int(counted[name]) for name in ("pairs", "in_book", "at_broker", "unproven"))
-    undetermined = {name: int(counted.get(f"u{place}", 0)) for place, name in enumerate(policy.rules)}
+    undetermined = {name: int(counted.get(f"undetermined_{place}", 0)) for place, name in enumerate(policy.rules)}
     repeated = _repeated(connection, comparison, total, in_book, at_broker, unproven, rows)
     return Scan(total, in_book, at_broker, unproven, undetermined, repeated)
 
@@ -166,40 +163,39 @@ def may_be_undetermined(rule: ActiveRule, *, proven: bool) -> bool:
     return bool(rule.when) and not (proven and columns_of(rule.when) <= {"in_book", "at_broker"})
 
 
-def _masks(rules: Sequence[ActiveRule], tunings: Mapping[str, Tuned], *, proven: bool, guarded: bool) -> list[str]:
-    """SQL of the mask columns: per rule a bit where its predicate is true, and one where it cannot be judged.
+def answer(place: int) -> str:
+    """The column in ``hits`` of what the rule at this place of the policy says: true is broken, NULL that it cannot be judged."""
+    return f"rule_{place}"
+
+
+def _undetermined(policy: Policy, comparison: Comparison) -> dict[str, str]:
+    """By name SQL of how many pairs a rule could not judge, for the rules where that can be."""
+    proven = not comparison.unproven
+    return {
+        f"undetermined_{place}": f"count(*) - count({answer(place)})"
+        for place, rule in enumerate(policy.rules.values())
+        if may_be_undetermined(rule, proven=proven)
+    }
+
+
+def _asked(rule: ActiveRule, tuning: Tuned, *, proven: bool, guarded: bool) -> str:
+    """SQL of a rule's answer about a pair.
 
     Where the broker's side is unproven nothing is called undetermined: the feed's own status says it once. ``guarded`` judges
     each pair whose arithmetic gives out by itself; else the query fails as a whole, so that it can be asked in wider types.
     """
-    masks: list[list[str]] = [[] for _ in range(-(-max(len(rules), 1) // BITS))]
-    for place, rule in enumerate(rules):
-        if not predicate(rule):
-            continue
-        bit = 1 << place % BITS
-        compiled = compile_expression(predicate(rule), tunings[rule.type].literals)
-        unknown = f"{bit << BITS}" if proven else f"CASE WHEN at_broker IS NULL THEN 0 ELSE {bit << BITS} END"
-        if guarded and not cannot_fail(predicate(rule), PAIR_COLUMNS, rule.params):
-            compiled = f"TRY({compiled})"
-            # Nothing unknown and yet no answer: the arithmetic gave out, which is doubt, and no want of a value.
-            given = " AND ".join(f"{name} IS NOT NULL" for name in sorted(columns_of(predicate(rule)))) or "true"
-            unknown = f"CASE WHEN {given} THEN {bit} ELSE {unknown} END"
-        if not may_be_undetermined(rule, proven=proven):
-            masks[place // BITS].append(f"CASE WHEN {compiled} THEN {bit} ELSE 0 END")
-        else:
-            masks[place // BITS].append(f"CASE {compiled} WHEN true THEN {bit} WHEN false THEN 0 ELSE {unknown} END")
-    return [f"CAST({' | '.join(parts) or '0'} AS BIGINT) AS m{number}" for number, parts in enumerate(masks)]
-
-
-def _wanted(rules: Sequence[ActiveRule], tunings: Mapping[str, Tuned], number: int) -> int:
-    """The bits of one mask that make a pair a hit."""
-    bits = 0
-    for place, rule in enumerate(rules):
-        if place // BITS == number:
-            bits |= 1 << place % BITS
-            if tunings[rule.type].undetermined_breaks != "false":
-                bits |= 1 << place % BITS + BITS
-    return bits
+    if not predicate(rule):
+        return "false"
+    compiled = compile_expression(predicate(rule), tuning.literals)
+    unknown = "" if proven else "WHEN at_broker IS NULL THEN false"
+    if guarded and not cannot_fail(predicate(rule), PAIR_COLUMNS, rule.params):
+        compiled = f"TRY({compiled})"
+        # Nothing unknown and yet no answer: the arithmetic gave out, which is doubt, and no want of a value.
+        given = " AND ".join(f"{name} IS NOT NULL" for name in sorted(columns_of(predicate(rule)))) or "true"
+        unknown = f"WHEN {given} THEN true {unknown}"
+    if not may_be_undetermined(rule, proven=proven):
+        return f"coalesce({compiled}, false)"
+    return f"coalesce({compiled}, CASE {unknown} END)" if unknown else f"({compiled})"
 
 
 def _repeated(
@@ -224,3 +220,8 @@ def _repeated(
         connection.execute(f"SELECT 1 FROM {rows_of} GROUP BY {by_key} HAVING count(*) > 1 LIMIT 1").fetchone() for rows_of in seen
     ]
     return any(found)
+
+
+def _listed(columns: Mapping[str, str]) -> str:
+    """What a SELECT returns, from SQL by name."""
+    return ", ".join(f"{sql} AS {name}" for name, sql in columns.items())

@@ -8,6 +8,7 @@ from decimal import Decimal
 
 import duckdb
 
+from recon_core.book.survey import Survey
 from recon_core.config.policy import Policy
 from recon_core.elapsed import Intervals
 from recon_core.feeds import ProvenFeed
@@ -18,6 +19,7 @@ from recon_core.tables.mounting import Mounted
 
 def compare(
     book: Mounted,
+    held: Survey,
     feeds: Sequence[ProvenFeed],
     policy: Policy,
     *,
@@ -29,6 +31,7 @@ def compare(
 ) -> Comparison:
     """What ``match`` compares: the book's rows of the brokers in ``feeds`` against every feed that may be used.
 
+    ``held`` is the survey of the book: what no row of it needs is not asked of ten million.
     ``closed`` are the hours before ``as_of`` in which a position need not be confirmed.
     """
     brokers = tuple(feed.alias for feed in feeds)
@@ -38,7 +41,7 @@ def compare(
     unnamed = {feed.alias: feed.book_account for feed in feeds}
     several = len(brokers) > 1
     return Comparison(
-        book=_book_side(book, brokers, netted, unnamed, legs=legs, lots=book_lots),
+        book=_book_side(book, held, brokers, netted, unnamed, legs=legs, lots=book_lots),
         feeds=_broker_side(usable, several=several, legs=legs),
         brokers=brokers,
         as_of=as_of,
@@ -57,19 +60,29 @@ def compare(
 
 
 def _book_side(
-    book: Mounted, brokers: Sequence[str], netted: Sequence[str], unnamed: Mapping[str, str], *, legs: bool, lots: bool
+    book: Mounted,
+    held: Survey,
+    brokers: Sequence[str],
+    netted: Sequence[str],
+    unnamed: Mapping[str, str],
+    *,
+    legs: bool,
+    lots: bool,
 ) -> Side:
     columns = [name for name in _values(book.columns_present) if name not in book.constants]
+    named = all(entry.account is not None for alias in brokers for entry in held.accounts.get(alias, ()))
+    account = "account" if named else f"coalesce(account, {_by_broker(unnamed)})"
+    nonzero = ["quantity <> 0"] if held.rows != held.positions else []
 
     def rows(chosen: Sequence[str], leg: str, *, summed: bool) -> str:
         return side_query(
             book.lean,
             columns,
             broker="broker" if len(brokers) > 1 else None,
-            keys_from={"account": f"coalesce(account, {_by_broker(unnamed)})", "leg": leg},
+            keys_from={"account": account, "leg": leg},
             legs=legs,
             summed=summed,
-            where=f" AND broker IN ({_list(chosen)})",
+            where=[*nonzero, *([f"broker IN ({_list(chosen)})"] if set(held.accounts) - set(chosen) else [])],
         )
 
     kept = [alias for alias in brokers if alias not in netted]
@@ -97,7 +110,7 @@ def _broker_side(feeds: Sequence[ProvenFeed], *, several: bool, legs: bool) -> S
                 keys_from={"account": feed.account_sql, "leg": "'NET'" if net else "leg"},
                 legs=legs,
                 summed=feed.feed.lots or net,
-                where="",
+                where=["quantity <> 0"],
             )
         )
     if not queries:

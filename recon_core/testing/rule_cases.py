@@ -104,7 +104,7 @@ def _outcome(connection: duckdb.DuckDBPyConnection, case: RuleCase, policy: Poli
     book = mount(connection, "book_rows", relation, book=True, keyed=True)
     held = _survey(connection, case, book, brokers)
     feeds = [_feed(connection, case, held, alias, f"feed_{number}") for number, alias in enumerate(brokers)]
-    comparison = compare(book, feeds, policy, book_lots=False, fx=case.fx, as_of=case.as_of, now=case.as_of)
+    comparison = compare(book, held, feeds, policy, book_lots=False, fx=case.fx, as_of=case.as_of, now=case.as_of)
     rows = (held.positions_at(brokers), sum(feed.positions for feed in feeds))
     scanned = scan(connection, comparison, policy, rows)
     if scanned.duplicates:
