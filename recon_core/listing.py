@@ -11,13 +11,18 @@ from recon_core.columns import PAIR_COLUMNS
 from recon_core.config.policy import Policy
 from recon_core.engine import named_rows
 from recon_core.sql import quoted
+from recon_core.tables.written_numbers import trimmed
 
 
 def worst(connection: duckdb.DuckDBPyConnection, limit: int) -> list[dict[str, Any]]:
     """The first ``limit`` breaks, worst first, superseded ones left out; numbers as plain text."""
-    return named_rows(
+    found = named_rows(
         connection.execute(f"SELECT {_printed()} FROM breaks WHERE superseded_by IS NULL ORDER BY place LIMIT {limit}")
     )
+    for entry in found:
+        for name in _NUMBERS:
+            entry[name] = trimmed(entry[name])
+    return found
 
 
 _NUMBERS = (
@@ -32,7 +37,7 @@ _NUMBERS = (
 
 
 def _printed() -> str:
-    numbers = "".join(f", CASE WHEN {name} IS NOT NULL THEN plain_text({name}) END AS {name}" for name in _NUMBERS)
+    numbers = "".join(f", {name}::VARCHAR AS {name}" for name in _NUMBERS)
     return f"""id, type, severity, broker, account, symbol, leg, related, asset_class, currency, impact::VARCHAR AS impact, detail,
         halts AND live AS halts, suppressed_by, round(hours_untouched, 2)::DECIMAL(18,2)::VARCHAR AS hours_untouched{numbers}"""
 

@@ -30,6 +30,7 @@ from recon_core.state.lifecycle import Episode, OpenBreak, Seen
 from recon_core.state.runs import add_run, delivered
 from recon_core.state.store import Store, has_store, open_store
 from recon_core.state.suppressions import Accepted
+from recon_core.tables.written_numbers import trimmed
 from recon_core.verdict import Verdict
 
 Ages = Sequence[Episode | None]
@@ -182,17 +183,28 @@ def _moved(verdict: Verdict, clocks: Mapping[str, datetime], now: datetime) -> l
 
 
 def _seen(connection: duckdb.DuckDBPyConnection, verdict: Verdict) -> list[Seen]:
-    numbers = ", ".join(
-        f"CASE WHEN {name} IS NOT NULL THEN plain_text({name}) END"
-        for name in ("book_quantity", "broker_quantity", "quantity_difference")
-    )
     reasons = [*(entry.reason for entry in verdict.policy.suppress), *(entry.reason for entry in verdict.accepted)]
     rows = connection.execute(
-        f"""SELECT id, broker, account, symbol, leg, type, severity, {numbers}, impact::VARCHAR,
+        f"""SELECT id, broker, account, symbol, leg, type, severity,
+            book_quantity::VARCHAR, broker_quantity::VARCHAR, quantity_difference::VARCHAR, impact::VARCHAR,
             (halts AND live)::INTEGER, suppressed_by, superseded_by, detail FROM breaks ORDER BY place LIMIT {FOLLOWED}"""
     ).fetchall()
-    at = Seen._fields.index("suppressed")
-    return [Seen._make((*row[:at], None if row[at] is None else reasons[row[at]], *row[at + 1 :])) for row in rows]
+    return [
+        Seen._make(
+            (
+                *which,
+                trimmed(held),
+                trimmed(reported),
+                trimmed(apart),
+                impact,
+                halts,
+                None if by is None else reasons[by],
+                over,
+                detail,
+            )
+        )
+        for *which, held, reported, apart, impact, halts, by, over, detail in rows
+    ]
 
 
 def _tell_ages(report: dict[str, Any], ages: Ages, as_of: datetime, schedule: Schedule | None) -> None:

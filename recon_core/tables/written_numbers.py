@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection
 from decimal import Decimal
-from typing import NamedTuple
+from typing import NamedTuple, overload
 
 from recon_core.errors import MalformedError, excerpt
 
@@ -99,5 +99,17 @@ def plain(number: Decimal | None) -> str:
     """A number as a person writes it: no exponent, no trailing zeros."""
     if number is None:
         return "unknown"
-    text = f"{number:f}"
-    return text.rstrip("0").rstrip(".") if "." in text else text
+    return trimmed(f"{number:f}")
+
+
+@overload
+def trimmed(text: str) -> str: ...
+
+
+@overload
+def trimmed(text: str | None) -> str | None: ...
+
+
+def trimmed(text: str | None) -> str | None:
+    """A number in digits without trailing zeros behind its point; None where there is none."""
+    return text.rstrip("0").rstrip(".") if text is not None and "." in text else text
