@@ -32,15 +32,20 @@ class _Signals:
     def __init__(self) -> None:
         self.number: int | None = None
         self.at = float("-inf")
+        self.early: int | None = None
         self.over = False
         self.deferrals = 0
         self.waiting = False
         self.stops: list[Callable[[], None]] = []
+        self.lock = threading.Lock()
 
     def receive(self, number: int, frame: FrameType | None) -> None:
         """Python's handler: it runs in the main thread, between two of its instructions."""
         now = time.monotonic()
-        if now - self.at < PATIENCE_SECONDS or _loading_library(frame):
+        if now - self.at < PATIENCE_SECONDS:
+            return
+        if _loading_library(frame):
+            self.early = number
             return
         self.number, self.at = number, now
         if self.deferrals:
@@ -55,15 +60,21 @@ class _Signals:
         Where the handler could not raise, it is called again.
         """
         while came := os.read(reader, 1):
-            while came[0] in ASKED_TO_END and not self.over:
-                if self.number is None:
-                    os.kill(os.getpid(), came[0])
-                if not self.deferrals:
-                    for stop in tuple(self.stops):
-                        with suppress(Exception):  # what it stops may have ended, and been closed, by now
-                            stop()
+            while came[0] in ASKED_TO_END and self._stop(came[0]):
                 time.sleep(_POLL_SECONDS)
         os.close(reader)
+
+    def _stop(self, number: int) -> bool:
+        """Stop what can be stopped; whether there is anything left to do."""
+        with self.lock:
+            if self.over:
+                return False
+            if self.number is None:
+                os.kill(os.getpid(), number)
+            for stop in () if self.deferrals else tuple(self.stops):
+                with suppress(Exception):  # what cannot be stopped now is asked again
+                    stop()
+        return True
 
 
 def _loading_library(frame: FrameType | None) -> bool:
@@ -94,8 +105,11 @@ def heeded() -> Iterator[None]:
         for number in mine:
             signal.signal(number, _signals.receive)
         yield
+        if _signals.early and _signals.number is None:
+            raise Interrupted(_signals.early)
     finally:
-        _signals.over = True
+        with _signals.lock:
+            _signals.over = True
         for number, handler in mine.items():
             signal.signal(number, handler)
         signal.set_wakeup_fd(before)
@@ -111,7 +125,8 @@ def stopped_by(stop: Callable[[], None]) -> Iterator[None]:
     try:
         yield
     finally:
-        signals.stops.remove(stop)
+        with signals.lock:  # not while it is being called: what it stops may be closed next
+            signals.stops.remove(stop)
 
 
 @contextmanager

@@ -116,11 +116,9 @@ def key_hash(names: Sequence[str]) -> str:
 
 def only_at_broker(comparison: Comparison, hashes: str) -> str:
     """SQL of positions of the brokers, named, as ``joined`` returns what the book does not have: those of ``hashes`` (a query)."""
-    chosen = ", ".join(
-        f"CAST(NULL AS {CARRIED.get(name[2:], 'VARCHAR')}) AS {name}" if name[0] == "b" else f"{name[2:]} AS {name}"
-        for name in raw_columns(comparison)
-    )
-    return f"SELECT {chosen} FROM ({comparison.feeds.query}) WHERE {key_hash(keys(comparison))} IN ({hashes})"
+    chosen = ", ".join(f"{name[0]}.{name[2:]} AS {name}" for name in raw_columns(comparison))
+    lone = f"SELECT * FROM ({comparison.feeds.query}) WHERE {key_hash(keys(comparison))} IN ({hashes})"
+    return f"SELECT {chosen} FROM ({lone}) f LEFT JOIN (SELECT * FROM ({comparison.book.query}) WHERE false) b ON true"
 
 
 def raw_columns(comparison: Comparison) -> list[str]:

@@ -48,12 +48,12 @@ def scan(
 
     ``rows`` are how many rows (not 0) book and feeds were read with; None where some were summed on the way. With a and b
     rows of one key a join gives ab, so that over all matched keys 2ab - a - b is 0 exactly when every key is unique;
-    duplicates among unmatched keys are counted in the hits. ``by_hash`` joins by hashes of the keys (see ``joined_by_hash``),
-    and again by the keys themselves where a key seems to repeat: so do two keys of one hash.
+    duplicates among unmatched keys are counted in the hits. ``by_hash`` joins by hashes of the keys (see ``joined_by_hash``)
+    where ``rows`` are known, and again by the keys themselves where a key seems to repeat: so do two keys of one hash.
     """
     for as_carried in (True, False):
         try:
-            if by_hash:
+            if by_hash and rows is not None:
                 found = _by_hash(connection, comparison, policy, rows, as_carried=as_carried)
                 if not found.duplicates:
                     return found

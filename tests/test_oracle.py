@@ -418,12 +418,14 @@ def test_one_symbol_in_two_accounts_is_two_positions(judged):
 
 
 @pytest.mark.parametrize("of_one_hash", ["0::UBIGINT", "hash(symbol) % 2"])
+@pytest.mark.parametrize("more", [{}, {"feed_lots": True}, {"legs": "net"}], ids=str)
 def test_keys_of_one_hash_are_told_apart_by_the_keys_themselves(
-    judged: Judged, monkeypatch: pytest.MonkeyPatch, of_one_hash: str
+    judged: Judged, monkeypatch: pytest.MonkeyPatch, of_one_hash: str, more: dict[str, Any]
 ) -> None:
     monkeypatch.setattr(pairs, "key_hash", lambda _: of_one_hash)
     every = [row(symbol) for symbol in "ABCDEF"]  # an even number, which the test's kernel joins by hash
-    assert types(judged(every, every[:-1])) == ["MISSING_AT_BROKER"]
+    assert types(judged(every, every[:-1], **more)) == ["MISSING_AT_BROKER"]
+    assert types(judged(every[:2], every[:1], **more)) == ["MISSING_AT_BROKER"]
 
 
 def test_a_key_that_repeats_is_found_by_its_hash_too(judged: Judged) -> None:

@@ -728,6 +728,7 @@ def test_a_report_is_the_same_whichever_way_its_pairs_were_joined(
           MISSING_IN_DB: {}
           QUANTITY_MISMATCH: {}
           UNMAPPED_SYMBOL: {}
+          STRANGE_FUND: {when: "symbol < 'B' and not in_book and asset_class = 'fund'", severity: info, halt: never}
         overrides:
           - match: {symbol: "A*"}
             rules: {MISSING_IN_DB: {halt: never}, QUANTITY_MISMATCH: {tolerance: 2}}
@@ -749,3 +750,38 @@ def test_a_report_is_the_same_whichever_way_its_pairs_were_joined(
     assert reports[0] == reports[1]
     assert {"MISSING_AT_BROKER", "MISSING_IN_DB", "QUANTITY_MISMATCH"} <= {each["type"] for each in reports[0]["discrepancies"]}
     assert reports[0]["suppressed_count"]
+    of_a_fund = [rule["undetermined"] for rule in reports[0]["rules"] if rule["type"] == "STRANGE_FUND"]
+    only_at_broker = [place for place, symbol in enumerate(symbols) if symbol < "B" and place % 11 == 0 and place % 13]
+    assert of_a_fund == [len(only_at_broker)]
+
+
+@pytest.mark.parametrize("in_book", ["M", None])
+@pytest.mark.parametrize("at_broker", ["M", None])
+@pytest.mark.parametrize("least", [0, 10**12], ids=["by hash", "by name"])
+def test_positions_without_an_account_are_of_the_only_one_that_the_other_side_names(
+    deployment: Deployment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, in_book: str | None, at_broker: str | None, least: int
+) -> None:
+    def rows(account: str | None, *positions: tuple[str, int]) -> str:
+        named, value = ("account,", f"{account},") if account else ("", "")
+        lines = [f"prime,{value}{symbol},{quantity},10,USD" for symbol, quantity in positions]
+        return "\n".join((f"broker,{named}symbol,quantity,avg_price,currency", *lines)) + "\n"
+
+    (tmp_path / "b.csv").write_text(rows(in_book, ("A", 1), ("B", 2), ("Z", 0)), encoding="utf-8")
+    (tmp_path / "f.csv").write_text(rows(at_broker, ("A", 1), ("B", 3), ("C", 3), ("Z", 0)), encoding="utf-8")
+    deployment.write(
+        "recon.yaml",
+        """
+        version: 1
+        book: {file: b.csv}
+        brokers: {prime: {adapter: statement, options: {path: f.csv, as_of: "2026-11-20T21:00:00Z"}}}
+        """,
+    )
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(reconcile, "BY_HASH", least)
+    report = PositionReconciler().reconcile()
+    account = in_book or at_broker or report["discrepancies"][0]["account"]
+    assert {(each["type"], each["account"], each["symbol"]) for each in report["discrepancies"]} == {
+        ("MISSING_IN_DB", account, "C"),
+        ("QUANTITY_MISMATCH", account, "B"),
+    }
+    assert report["pairs"] == {"matched": 2, "in_book": 2, "at_broker": 3, "unproven": 0}

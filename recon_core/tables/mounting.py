@@ -40,9 +40,10 @@ class Mounted:
     raw_columns: tuple[str, ...]
     keyed: bool = False
     lean: str = ""
+    """A view of the same rows whose figures and times have the cheaper types of the file where those are exact, for the join."""
+
     constants: Mapping[str, str] = field(default_factory=dict)
     """Columns that hold one and the same text in every row (see ``Relation``)."""
-    """A view of the same rows whose figures and times have the cheaper types of the file where those are exact, for the join."""
 
     untrimmed: str = ""
     """SELECT of ``lean`` that takes the keys as the source has them; empty where it has them in no such form."""
