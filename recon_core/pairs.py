@@ -87,14 +87,13 @@ def keys(comparison: Comparison) -> list[str]:
 def joined(comparison: Comparison) -> str:
     """SQL of the bare join: the keys and the value columns of each side, as ``b_...`` and ``f_...``."""
     condition = " AND ".join(f"b.{key} = f.{key}" for key in keys(comparison))
-    chosen = ", ".join(f"{name[0]}.{name[2:]} AS {name}" for name in raw_columns(comparison))
-    return f"SELECT {chosen} FROM ({comparison.book.query}) b FULL JOIN ({comparison.feeds.query}) f ON {condition}"
+    return f"SELECT {_both(comparison)} FROM ({comparison.book.query}) b FULL JOIN ({comparison.feeds.query}) f ON {condition}"
 
 
 def joined_by_hash(comparison: Comparison) -> str:
     """SQL of the join by 64 bits of hash of the keys: names of what only brokers have are NULL, and ``HASH`` is the broker's hash.
 
-    The names of one side stay out of the hash table, which takes a third off the whole pass at ten million pairs. Two keys of
+    The names of one side stay out of the hash table, which takes a quarter off the whole pass at ten million pairs. Two keys of
     one hash on the same side seem to repeat, which ``scan`` looks into. With u positions that only the book has and v that only
     brokers have, the chance that two of them are taken for one is uv / 2^64: for 10,000 of each, 1 in 10^11.
     """
@@ -116,9 +115,13 @@ def key_hash(names: Sequence[str]) -> str:
 
 def only_at_broker(comparison: Comparison, hashes: str) -> str:
     """SQL of positions of the brokers, named, as ``joined`` returns what the book does not have: those of ``hashes`` (a query)."""
-    chosen = ", ".join(f"{name[0]}.{name[2:]} AS {name}" for name in raw_columns(comparison))
     lone = f"SELECT * FROM ({comparison.feeds.query}) WHERE {key_hash(keys(comparison))} IN ({hashes})"
-    return f"SELECT {chosen} FROM ({lone}) f LEFT JOIN (SELECT * FROM ({comparison.book.query}) WHERE false) b ON true"
+    return f"SELECT {_both(comparison)} FROM ({lone}) f LEFT JOIN (SELECT * FROM ({comparison.book.query}) WHERE false) b ON true"
+
+
+def _both(comparison: Comparison) -> str:
+    """SQL of the columns of a join of ``b`` and ``f``."""
+    return ", ".join(f"{name[0]}.{name[2:]} AS {name}" for name in raw_columns(comparison))
 
 
 def raw_columns(comparison: Comparison) -> list[str]:
@@ -254,7 +257,7 @@ def side_query(
         keys["leg"] = keys_from["leg"]
     chosen = [f"{sql} AS {name}" for name, sql in keys.items()]
     chosen += [f"epoch_us({name}) AS {name}" if name == "updated_at" else name for name in columns]
-    rows = f"SELECT {', '.join(chosen)} FROM {identifier(relation)}{' WHERE ' if where else ''}{' AND '.join(where)}"
+    rows = f"SELECT {', '.join(chosen)} FROM {identifier(relation)} WHERE {' AND '.join(where) or 'true'}"
     if not summed:
         return rows
     # The dearest market price, so that no impact is understated; of the rest, lots agree (``uneven_lots``) or the least is

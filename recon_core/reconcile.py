@@ -228,8 +228,7 @@ def _match(
         comparison = compare(book.mounted, held, feeds, policy, book_lots=lots, fx=settings.fx, as_of=as_of, now=now, closed=idle)
         summed = lots or netted or any(feed.feed.lots for feed in feeds)
         rows = None if summed else (held.positions_at(comparison.brokers), sum(feed.positions for feed in feeds))
-        many = held.positions_at(comparison.brokers) + sum(feed.positions for feed in feeds) >= BY_HASH
-        scanned = scan(connection, comparison, policy, rows, by_hash=many)
+        scanned = scan(connection, comparison, policy, rows, by_hash=sum(rows or ()) >= BY_HASH)
         if not (scanned.duplicates or summed):
             break
         repeated = [] if lots else duplicate_rows(connection, book.mounted, book=True)

@@ -30,7 +30,7 @@ from recon_core.state.lifecycle import Episode, OpenBreak, Seen
 from recon_core.state.runs import add_run, delivered
 from recon_core.state.store import Store, has_store, open_store
 from recon_core.state.suppressions import Accepted
-from recon_core.tables.written_numbers import trimmed
+from recon_core.tables.written_numbers import without_zeros
 from recon_core.verdict import Verdict
 
 Ages = Sequence[Episode | None]
@@ -193,9 +193,9 @@ def _seen(connection: duckdb.DuckDBPyConnection, verdict: Verdict) -> list[Seen]
         Seen._make(
             (
                 *which,
-                trimmed(held),
-                trimmed(reported),
-                trimmed(apart),
+                without_zeros(held),
+                without_zeros(reported),
+                without_zeros(apart),
                 impact,
                 halts,
                 None if by is None else reasons[by],

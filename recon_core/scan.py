@@ -51,17 +51,18 @@ def scan(
     duplicates among unmatched keys are counted in the hits. ``by_hash`` joins by hashes of the keys (see ``joined_by_hash``)
     where ``rows`` are known, and again by the keys themselves where a key seems to repeat: so do two keys of one hash.
     """
-    for as_carried in (True, False):
-        try:
-            if by_hash and rows is not None:
-                found = _by_hash(connection, comparison, policy, rows, as_carried=as_carried)
-                if not found.duplicates:
-                    return found
-            return _by_keys(connection, comparison, policy, rows, as_carried=as_carried)
-        except (duckdb.DataError, duckdb.InvalidInputException):
-            if not as_carried:  # in the widest types, what fails is a value of its own, and guarded
-                raise
-    raise AssertionError("the second time round ends the loop")
+
+    def either_way(*, as_carried: bool) -> Scan:
+        if by_hash and rows is not None:
+            found = _by_hash(connection, comparison, policy, rows, as_carried=as_carried)
+            if not found.duplicates:
+                return found
+        return _by_keys(connection, comparison, policy, rows, as_carried=as_carried)
+
+    try:
+        return either_way(as_carried=True)
+    except (duckdb.DataError, duckdb.InvalidInputException):
+        return either_way(as_carried=False)  # in the widest types, what fails is a value of its own, and guarded
 
 
 def _by_keys(

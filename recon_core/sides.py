@@ -82,7 +82,7 @@ def _book_side(
             keys_from={"account": account, "leg": leg},
             legs=legs,
             summed=summed,
-            where=[*nonzero, *([f"broker IN ({_list(chosen)})"] if set(held.accounts) - set(chosen) else [])],
+            where=nonzero + ([f"broker IN ({_list(chosen)})"] if set(held.accounts) - set(chosen) else []),
         )
 
     kept = [alias for alias in brokers if alias not in netted]

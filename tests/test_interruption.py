@@ -5,13 +5,14 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from contextlib import suppress
 
 import pytest
 from deployment import COMMAND, Deployment, book_row, feed_row
 
-from recon_core.interruption import Interrupted, deferred, heeded
+from recon_core.interruption import Interrupted, deferred, heeded, stopped_by
 from recon_core.scratch import PREFIX, YOUNG_SECONDS
 
 SLOW = """
@@ -216,7 +217,23 @@ def test_a_long_query_is_interrupted(before):
     assert "Traceback" not in done.stderr  # what DuckDB's bindings say of their own teardown is no matter of ours
 
 
-def test_a_signal_while_a_library_is_loaded_waits_until_it_is(tmp_path):
+def test_what_could_not_be_stopped_is_asked_again():
+    asked = []
+
+    def stop():
+        asked.append(None)
+        if len(asked) < 3:
+            raise OSError("not now")
+        stopped.set()
+
+    stopped = threading.Event()
+    with heeded(), stopped_by(stop):
+        with suppress(Interrupted):
+            signal.raise_signal(signal.SIGTERM)
+        assert stopped.wait(10)
+
+
+def test_a_signal_while_a_library_is_loaded_waits_until_it_is():
     code = (
         "import enum, os, signal, time\n"
         "from recon_core.interruption import Interrupted, heeded\n"

@@ -99,17 +99,17 @@ def plain(number: Decimal | None) -> str:
     """A number as a person writes it: no exponent, no trailing zeros."""
     if number is None:
         return "unknown"
-    return trimmed(f"{number:f}")
+    return without_zeros(f"{number:f}")
 
 
 @overload
-def trimmed(text: str) -> str: ...
+def without_zeros(text: str) -> str: ...
 
 
 @overload
-def trimmed(text: str | None) -> str | None: ...
+def without_zeros(text: str | None) -> str | None: ...
 
 
-def trimmed(text: str | None) -> str | None:
-    """A number in digits without trailing zeros behind its point; None where there is none."""
+def without_zeros(text: str | None) -> str | None:
+    """A number in digits without the zeros at the end of its fraction; None where there is none."""
     return text.rstrip("0").rstrip(".") if text is not None and "." in text else text
