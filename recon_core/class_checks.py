@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from decimal import Decimal
 from typing import Any
 
-from recon_core.brokers import Broker
+from recon_core.brokers import CAPABILITIES, Broker
 from recon_core.columns import BREAK_COLUMNS, PAIR_COLUMNS
 from recon_core.halts import HaltAction
 from recon_core.model import SEVERITIES
@@ -148,8 +148,11 @@ def _broker_problems(broker: type[Broker]) -> Iterator[str]:
     yield from _docstring_problems(broker)
     if broker.positions is Broker.positions:
         yield "positions() is not defined: it is what an adapter is for"
-    for attribute in ("required", "secrets", "coverage"):
+    for attribute in ("required", "secrets", "optional_secrets", "coverage", "capabilities"):
         yield from _names_problems(broker, attribute)
+    if isinstance(broker.capabilities, tuple) and not {"positions"} <= set(broker.capabilities) <= set(CAPABILITIES):
+        known = ", ".join(CAPABILITIES)
+        yield f"capabilities is {broker.capabilities!r}; positions must be in it, and nothing that is none of {known}"
     yield from _options_problems(broker.options, broker.required)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import inspect
 import threading
 import time
@@ -9,36 +10,51 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from recon_core.brokers import Broker
 from recon_core.config.settings import BrokerSettings
+from recon_core.documents import Document, read_documents
 from recon_core.errors import BrokerError, IncompleteError, NotReadyError
 from recon_core.model import Ask, Feed, FeedStatus
+from recon_core.recording import Recording
 from recon_core.redaction import redacted
 
+if TYPE_CHECKING:
+    from recon_core.http import Answering, Http, Received
+
 DEADLINE_SECONDS = 300.0
-"""How long all brokers together may take; one that has not answered by then is FAILED, and the others are judged."""
+"""How long an adapter that reads files may take; one that has not answered by then is FAILED, and the others are judged."""
+
+GRACE_SECONDS = 0.5
+"""How much longer an adapter that asks the network is waited for than its deadline: what it says of itself is better."""
+
+MOST_RECORDED = 1 << 30
+"""Bytes of a file up to which a recording holds it."""
+
+_Returned = TypeVar("_Returned")
 
 
 class BrokerAnswer(NamedTuple):
-    """What one broker answered, and whom we asked."""
+    """What one broker answered, and whom we asked; ``received`` and ``documents`` are the evidence of it."""
 
     settings: BrokerSettings
     adapter: type[Broker]
     feed: Feed
+    received: tuple[Received, ...] = ()
+    documents: tuple[Document, ...] = ()
 
 
 @dataclass(frozen=True)
 class Asked:
     """Brokers that are being asked; ``answers`` waits for them."""
 
-    asking: Sequence[tuple[BrokerSettings, type[Broker], _Asking]]
-    until: float
+    asking: Sequence[_Asking]
+    since: float
 
     def answers(self) -> list[BrokerAnswer]:
         """The feed of every broker, in the order given. Never raises for a broker: a failure is a FAILED feed with its reason."""
-        return [BrokerAnswer(settings, adapter, asking.feed(self.until)) for settings, adapter, asking in self.asking]
+        return [asking.answer(self.since) for asking in self.asking]
 
 
 def ask(
@@ -55,13 +71,46 @@ def ask(
     ``as_of`` is the time that a person asked for, None: now. ``secret`` turns a reference (``env:NAME``, ``file:PATH``) into
     its value.
     """
-    asking = []
-    for settings in brokers:
-        adapter = adapters[settings.adapter]
-        asking.append((settings, adapter, _Asking(settings, adapter, as_of, folder, clock, secret)))
-    for _, _, thread in asking:
+
+    def make(settings: BrokerSettings, adapter: type[Broker]) -> Broker:
+        return make_broker(settings, adapter, folder=folder, clock=clock, secret=secret)
+
+    asking = [_Asking(settings, adapters[settings.adapter], as_of, make) for settings in brokers]
+    for thread in asking:
         thread.start()
-    return Asked(asking, time.monotonic() + DEADLINE_SECONDS)
+    return Asked(asking, time.monotonic())
+
+
+def make_broker(
+    settings: BrokerSettings,
+    adapter: type[Broker],
+    *,
+    folder: Path,
+    clock: Callable[[], datetime],
+    secret: Callable[[str], str],
+    answering: Answering | None = None,
+    keep_raw: bool = False,
+) -> Broker:
+    """The adapter of one broker, ready to be asked once. ``answering`` answers in place of the network."""
+
+    def http() -> Http:
+        from recon_core.http import Http
+
+        return Http(
+            float(settings.deadline_seconds or adapter.deadline_seconds),
+            keep_raw=keep_raw or settings.keep_raw,
+            answering=answering,
+        )
+
+    return adapter(
+        settings.alias,
+        settings={name: spec.get("default") for name, spec in adapter.options.items()} | dict(settings.options),
+        secret=lambda name: secret(settings.secrets[name]),
+        folder=folder,
+        clock=clock,
+        http=http,
+        given=settings.secrets,
+    )
 
 
 class _Asking(threading.Thread):
@@ -72,55 +121,84 @@ class _Asking(threading.Thread):
         settings: BrokerSettings,
         adapter: type[Broker],
         as_of: datetime | None,
-        folder: Path,
-        clock: Callable[[], datetime],
-        secret: Callable[[str], str],
+        make: Callable[[BrokerSettings, type[Broker]], Broker],
     ) -> None:
         super().__init__(name=f"broker {settings.alias}", daemon=True)
-        self._settings, self._adapter, self._as_of = settings, adapter, as_of
-        self._folder, self._clock, self._secret = folder, clock, secret
-        self._feed: Feed | None = None
+        self._settings, self._adapter, self._as_of, self._make = settings, adapter, as_of, make
+        self._answer: BrokerAnswer | None = None
 
-    def feed(self, until: float) -> Feed:
-        """The answer, waited for until ``until`` (monotonic seconds)."""
-        self.join(max(until - time.monotonic(), 0))
-        return self._feed or Feed.unavailable(FeedStatus.FAILED, f"no answer within {DEADLINE_SECONDS:g} seconds")
+    def answer(self, since: float) -> BrokerAnswer:
+        """The answer, waited for until its deadline, which began at ``since`` (monotonic seconds)."""
+        seconds = patience(self._settings, self._adapter)
+        self.join(max(since + seconds + GRACE_SECONDS - time.monotonic(), 0))
+        if self._answer is not None:
+            return self._answer
+        late = Feed.unavailable(FeedStatus.FAILED, f"no answer within {seconds:g} seconds")
+        return BrokerAnswer(self._settings, self._adapter, late)
 
     def run(self) -> None:
+        broker: Broker | None = None
         try:
-            self._feed = _checked(self._positions())
+            broker = self._make(self._settings, self._adapter)
+            feed = checked(awaited(broker, broker.positions(Ask(self._as_of, asked_accounts(self._settings)))))
         except BaseException as error:  # whatever an adapter does, sys.exit included, is its own feed's failure
-            self._feed = _unavailable(error)
-
-    def _positions(self) -> object:
-        settings, adapter = self._settings, self._adapter
-        broker = adapter(
-            settings.alias,
-            settings={name: spec.get("default") for name, spec in adapter.options.items()} | dict(settings.options),
-            secret=lambda name: self._secret(settings.secrets[name]),
-            folder=self._folder,
-            clock=self._clock,
-        )
-        answer = broker.positions(Ask(self._as_of, _asked_accounts(settings)))
-        return _awaited(answer) if inspect.isawaitable(answer) else answer
+            feed = unavailable(error)
+        received, documents = evidence_of(broker)
+        if feed.sha256 is None and feed.relation is None:
+            feed = feed.but(sha256=_together([*(each.sha256 for each in received), *(each.sha256 for each in documents)]))
+        self._answer = BrokerAnswer(self._settings, self._adapter, feed, received, documents)
 
 
-def _awaited(answer: Awaitable[Feed]) -> Feed:
+def _together(digests: Sequence[str]) -> str | None:
+    """One sha256 of all that came: its own where it is one, else of the others' in their order."""
+    if len(digests) > 1:
+        return hashlib.sha256("\n".join(digests).encode()).hexdigest()
+    return digests[0] if digests else None
+
+
+def patience(settings: BrokerSettings, adapter: type[Broker]) -> float:
+    """Within how many seconds a broker is to have answered."""
+    if settings.deadline_seconds is not None:
+        return float(settings.deadline_seconds)
+    return adapter.deadline_seconds if inspect.iscoroutinefunction(adapter.positions) else DEADLINE_SECONDS
+
+
+def evidence_of(broker: Broker | None) -> tuple[tuple[Received, ...], tuple[Document, ...]]:
+    """What an adapter got, from the network and from files; nothing where it was never asked."""
+    if broker is None:
+        return (), ()
+    return tuple(broker.http.received) if broker.asked_network else (), tuple(broker.read)
+
+
+def recording_of(answer: BrokerAnswer, *, at: datetime, as_of: datetime | None) -> Recording:
+    """All that one broker answered, as a recording; of files that the engine reads itself, too. Raises BrokerError for those."""
+    documents = list(answer.documents)
+    relation = answer.feed.relation
+    for name in (relation.origins or relation.files) if relation is not None else ():
+        documents += read_documents(name, Path(), None, most_bytes=MOST_RECORDED)
+    return Recording(answer.settings.adapter, at, as_of, answer.settings.options, answer.received, tuple(documents))
+
+
+def awaited(broker: Broker, answer: _Returned | Awaitable[_Returned]) -> _Returned:
+    """What an adapter's method returns, once it is there."""
+    if not inspect.isawaitable(answer):
+        return answer
     import asyncio
 
-    async def of_it() -> Feed:
-        return await answer
+    async def of_it() -> _Returned:
+        async with broker.http:
+            return await answer
 
     return asyncio.run(of_it())
 
 
-def _asked_accounts(settings: BrokerSettings) -> tuple[str, ...]:
+def asked_accounts(settings: BrokerSettings) -> tuple[str, ...]:
     """The accounts that the book expects, as the broker names them."""
     theirs = {ours: name for name, ours in settings.accounts.items()}
     return tuple(theirs.get(name, name) for name in settings.expect_accounts) or tuple(settings.accounts)
 
 
-def _checked(answer: object) -> Feed:
+def checked(answer: object) -> Feed:
     """What an adapter returned, its time in UTC; a FAILED feed where it is none."""
     if not isinstance(answer, Feed):
         return Feed.unavailable(FeedStatus.FAILED, f"the adapter returned {type(answer).__name__}, not a Feed")
@@ -128,7 +206,8 @@ def _checked(answer: object) -> Feed:
     return answer.but(as_of=as_of, reason=redacted(answer.reason), notes=tuple(map(redacted, answer.notes)))
 
 
-def _unavailable(error: BaseException) -> Feed:
+def unavailable(error: BaseException) -> Feed:
+    """The feed of an adapter that raised ``error``."""
     try:
         said = redacted(str(error).encode("utf-8", "backslashreplace").decode())
     except Exception:  # an exception that cannot even be printed

@@ -10,7 +10,7 @@ import duckdb
 from recon_core.model import ControlTotal
 from recon_core.sql import identifier, quoted
 from recon_core.tables.mounting import Mounted
-from recon_core.tables.written_numbers import plain
+from recon_core.written_numbers import plain
 
 
 @dataclass(frozen=True, slots=True)

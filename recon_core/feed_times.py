@@ -38,7 +38,7 @@ def wrong_time(
     if asked and feed.as_of.date() > as_of.date() and elapsed(as_of, feed.as_of, closed) > STALE_AFTER:
         return f"the feed is of {_time(feed.as_of)}, after the run's {_time(as_of)}"
     known = delivered.get(feed.sha256 or "")
-    if feed.relation is not None and known is not None and known < as_of.date() and answer.settings.unchanged == "refuse":
+    if not answer.adapter.live and known is not None and known < as_of.date() and answer.settings.unchanged == "refuse":
         return (
             f"the very bytes that were delivered for {known}: an old file again "
             "(say `unchanged: accept` for a broker whose file may stay the same)"

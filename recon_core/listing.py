@@ -11,7 +11,7 @@ from recon_core.columns import PAIR_COLUMNS
 from recon_core.config.policy import Policy
 from recon_core.engine import named_rows
 from recon_core.sql import quoted
-from recon_core.tables.written_numbers import without_zeros
+from recon_core.written_numbers import without_zeros
 
 
 def worst(connection: duckdb.DuckDBPyConnection, limit: int) -> list[dict[str, Any]]:

@@ -13,6 +13,7 @@ from enum import StrEnum
 from typing import Any, Literal
 
 from recon_core.errors import MalformedError
+from recon_core.evidence import Cash
 
 Leg = Literal["NET", "LONG", "SHORT"]
 Basis = Literal["trade", "settlement", "unknown"]
@@ -151,7 +152,7 @@ class Feed:
     ``as_of`` is the time that the positions are of, from the payload or the server's Date header, never from our clock.
     ``basis`` says whether trades count from trade date or from settlement. ``lots`` declares that several rows of one key
     are lots to be summed. ``accounts`` are the accounts that the broker proved to have answered for, even without rows.
-    ``notes`` are remarks that a person should read beside the feed.
+    ``cash`` is the money that it states, by account and currency. ``notes`` are remarks that a person should read beside the feed.
     """
 
     status: FeedStatus
@@ -165,6 +166,7 @@ class Feed:
     accounts: tuple[str, ...] = ()
     coverage: tuple[str, ...] = ()
     control_totals: tuple[ControlTotal, ...] = ()
+    cash: tuple[Cash, ...] = ()
     sha256: str | None = None
     notes: tuple[str, ...] = ()
 
@@ -176,7 +178,14 @@ class Feed:
             raise MalformedError(f"feed: status {self.status!r} is none of {', '.join(FeedStatus)}") from None
         if self.basis not in ("trade", "settlement", "unknown"):
             raise MalformedError(f"feed: basis {self.basis!r} is none of trade, settlement, unknown")
-        entries = {"positions": Position, "control_totals": ControlTotal, "accounts": str, "coverage": str, "notes": str}
+        entries = {
+            "positions": Position,
+            "control_totals": ControlTotal,
+            "cash": Cash,
+            "accounts": str,
+            "coverage": str,
+            "notes": str,
+        }
         for name, kind in entries.items():
             value = getattr(self, name)
             if isinstance(value, str) or not isinstance(value, Sequence) or not all(isinstance(entry, kind) for entry in value):
@@ -218,10 +227,14 @@ class Feed:
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """What a run asks an adapter for: positions as of ``as_of`` (None: now) of ``accounts`` (the broker's names; empty: all)."""
+    """What a run asks an adapter for: positions as of ``as_of`` (None: now) of ``accounts`` (the broker's names; empty: all).
+
+    ``since`` is from when on evidence is asked for.
+    """
 
     as_of: datetime | None = None
     accounts: tuple[str, ...] = ()
+    since: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

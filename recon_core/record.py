@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -12,12 +13,15 @@ from typing import Any
 import duckdb
 
 from recon_core.clearing import proven_gone
+from recon_core.collect import recording_of
 from recon_core.config.credentials import store_url
 from recon_core.config.settings import Settings
-from recon_core.errors import StateError
+from recon_core.errors import BrokerError, ConfigError, StateError
 from recon_core.feed_times import AHEAD
+from recon_core.feeds import ProvenFeed
 from recon_core.halting import record_scopes
 from recon_core.listing import parquet_query
+from recon_core.recording import write_recording
 from recon_core.report import to_html, to_json
 from recon_core.schedule import Schedule, sessions_between
 from recon_core.sql import quoted
@@ -30,8 +34,8 @@ from recon_core.state.lifecycle import Episode, OpenBreak, Seen
 from recon_core.state.runs import add_run, delivered
 from recon_core.state.store import Store, has_store, open_store
 from recon_core.state.suppressions import Accepted
-from recon_core.tables.written_numbers import without_zeros
 from recon_core.verdict import Verdict
+from recon_core.written_numbers import without_zeros
 
 Ages = Sequence[Episode | None]
 """By the place of a break; None where the run is no news of its position."""
@@ -96,6 +100,8 @@ def commit(
     if known.trouble:
         raise known.trouble
     report["outputs"] = {what: str(folder / name) for what, name in _NAMES.items()}
+    for told, feed in zip(report["feeds"], verdict.feeds, strict=True):
+        told["raw"] = str(_raw_folder(folder, feed)) if feed.answer.settings.keep_raw else None
     if verdict.listed + verdict.superseded_count > FOLLOWED:
         report["warnings"].append(f"of {verdict.listed:,} breaks the {FOLLOWED:,} worst are followed from run to run")
     url = store_url(settings.store, settings.folder)
@@ -135,9 +141,24 @@ def write_out(
                 _NAMES["report"]: lambda path: path.write_text(recorded.text, encoding="utf-8"),
             },
         )
+        for feed in verdict.feeds:
+            if feed.answer.settings.keep_raw:
+                _keep_raw(folder, feed, verdict)
         url = store_url(settings.store, settings.folder)
         with open_store(url, settings.state_dir, create=False, check=False) as store:
             write_history(settings.state_dir, store)
+
+
+def _raw_folder(folder: Path, feed: ProvenFeed) -> Path:
+    return folder / "raw" / re.sub(r"[^\w.-]+", "_", feed.alias)
+
+
+def _keep_raw(folder: Path, feed: ProvenFeed, verdict: Verdict) -> None:
+    """The bytes that a feed was made of, as a recording from which ``recon-core brokers fetch --replay`` reads it again."""
+    try:
+        write_recording(_raw_folder(folder, feed), recording_of(feed.answer, at=verdict.as_of, as_of=None))
+    except (BrokerError, ConfigError) as error:
+        raise StateError(f"what broker {feed.alias} answered is not kept: {error}") from None
 
 
 @contextmanager

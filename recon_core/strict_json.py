@@ -9,7 +9,7 @@ from typing import Any
 from recon_core.errors import MalformedError
 
 
-def strict_json(raw: bytes, place: str) -> Any:
+def read_json(raw: bytes, place: str) -> Any:
     """The document in ``raw``: fractions are Decimal with every digit written, integers int. ``place`` opens the message.
 
     Raises MalformedError for what JSON allows loosely or Python too readily: duplicate keys, NaN and Infinity, an empty body,

@@ -81,6 +81,8 @@ def feed(broker: str = "prime", **changes: Any) -> Report:
                 "source": "footer, line 15",
             }
         ],
+        "received": [{"from": "GET https://api.example/positions", "status": 200, "bytes": 812, "sha256": SHA256}],
+        "raw": None,
         "notes": [],
     }
     assert not changes.keys() - item.keys()

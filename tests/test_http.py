@@ -306,3 +306,146 @@ def test_httpx_and_asyncio_are_imported_only_when_a_request_is_made():
     code = "import sys; from recon_core.http import Http; Http(); print(sorted({'httpx', 'asyncio', 'ssl'} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def pages(replies: list[Reply], *, most: int = 1000):
+    http = Http(deadline_seconds=5, backoff_seconds=0.001)
+
+    def following(answer: Answer) -> dict[str, str] | None:
+        return {"cursor": answer.body["next"]} if answer.body.get("next") else None
+
+    async def ask_all(url: str):
+        async with http:
+            return await http.get_pages(url, following, headers=KEYS, params={"n": "2"}, most=most)
+
+    with one(replies) as server:
+        found = asyncio.run(ask_all(server.url + "/v2/thing"))
+        return found, [request.path for request in server.requests]
+
+
+def page(rows: list[int], following: str = "") -> Reply:
+    return as_json({"rows": rows, "next": following})
+
+
+def test_pages_are_read_to_the_last_one():
+    found, asked = pages([page([1, 2], "a"), page([3, 4], "b"), page([5])])
+    assert [answer.body["rows"] for answer in found.answers] == [[1, 2], [3, 4], [5]]
+    assert found.trouble == ""
+    assert asked == ["/v2/thing?n=2", "/v2/thing?n=2&cursor=a", "/v2/thing?n=2&cursor=b"]
+
+
+@pytest.mark.parametrize(
+    ("replies", "read", "trouble"),
+    [
+        ([page([1], "a"), page([2], "a")], 2, "followed by itself"),
+        ([page([1], "a"), page([2], "b"), page([1], "a")], 2, "page 3 is the same as an earlier one"),
+        ([page([1], "a"), as_json({"message": "no"}, 404)], 1, "page 2 could not be had"),
+        ([page([1], "a"), page([2], "b"), page([3], "c")], 2, "more than 2 pages"),
+        ([page([1], "a"), Reply("<html>", headers={"Content-Type": "text/html"})], 1, "page 2 could not be had"),
+    ],
+)
+def test_pages_that_cannot_be_read_to_the_end_are_trouble(replies, read, trouble):
+    found, _ = pages(replies, most=2 if "more than" in trouble else 1000)
+    assert len(found.answers) == read
+    assert trouble in found.trouble
+    assert CANARY not in found.trouble
+
+
+def test_trouble_with_the_first_page_and_refused_keys_raise():
+    with pytest.raises(RequestError):
+        pages([as_json({}, 404)])
+    with pytest.raises(AuthError):
+        pages([page([1], "a"), as_json({}, 401)])
+
+
+@pytest.mark.parametrize("name", ["error", "errors", "fault", "errorMessage"])
+def test_an_error_under_a_status_of_200_is_refused(name):
+    with one(as_json({name: {"message": "no such account"}, "positions": []})) as server:
+        assert f"200 with an {name}" in refusal(MalformedError, server.url + "/v2/thing")
+    with one(as_json({name: None, "positions": []})) as server:
+        assert ask(server.url + "/v2/thing").body["positions"] == []
+
+
+XML = {"Content-Type": "text/xml"}
+
+
+def ask_xml(reply: Reply):
+    http = Http(deadline_seconds=5, backoff_seconds=0.001)
+    with one(reply) as server:
+        return asyncio.run(http.get_xml(server.url + "/v2/thing", headers=KEYS))
+
+
+def test_xml_is_read_as_an_element():
+    answer = ask_xml(Reply("<a><b c='1'/></a>", headers=XML))
+    assert answer.body.find("b").get("c") == "1"
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ("<a><b></a>", "not whole XML"),
+        ("<a>", "not whole XML"),
+        ("", "empty body"),
+        ("<!DOCTYPE a SYSTEM 'file:///etc/passwd'><a/>", "document type or entities"),
+        ("<!DOCTYPE a [<!ENTITY b 'c'>]><a>&b;</a>", "document type or entities"),
+        ("<?xml version='1.0' encoding='x-nobody'?><a/>", "not "),
+    ],
+)
+def test_xml_that_is_not_whole_or_has_entities_is_refused(body, said):
+    with pytest.raises(MalformedError, match=said):
+        ask_xml(Reply(body, headers=XML))
+
+
+def test_a_page_for_browsers_is_no_xml():
+    with pytest.raises(MalformedError, match="answered text/html where XML is due"):
+        ask_xml(Reply("<html></html>", headers={"Content-Type": "text/html"}))
+
+
+@pytest.mark.parametrize(
+    ("url", "allowed"),
+    [
+        ("https://gdcdyn.broker.example/x", True),
+        ("https://broker.example/x", False),
+        ("http://gdcdyn.broker.example/x", False),
+        ("https://broker.example.evil.example/x", False),
+        ("https://evil.example/?.broker.example", False),
+        ("https://a.broker.example@evil.example/", False),
+        ("http://127.0.0.1:8080/y", True),
+        ("http://127.0.0.1:8081/y", False),
+        ("not an address", False),
+        ("https://[::1", False),
+    ],
+)
+def test_an_address_that_a_broker_names_is_asked_only_at_its_hosts(url, allowed):
+    def handed() -> str:
+        return Http().handed(url, hosts=("*.broker.example",), like="http://127.0.0.1:8080/x")
+
+    if allowed:
+        assert handed() == url
+    else:
+        with pytest.raises(RequestError, match="the answer"):
+            handed()
+
+
+def test_connections_are_used_again_within_one_feed():
+    async def twice(url: str) -> None:
+        async with Http(deadline_seconds=5) as http:
+            await http.get_json(url)
+            await http.get_json(url)
+
+    with one(as_json([])) as server:
+        connections = []
+        server.server.verify_request = lambda request, address: connections.append(address) or True
+        asyncio.run(twice(server.url + "/v2/thing"))
+    assert len(connections) == 1
+
+
+def test_what_came_is_counted_and_hashed_and_kept_only_where_asked():
+    for keep in (False, True):
+        http = Http(keep_raw=keep)
+        with one(Reply("[1]")) as server:
+            ask(server.url + "/v2/thing", http, params={"q": "1"})
+        (received,) = http.received
+        assert (received.status, received.size, received.raw) == (200, 3, b"[1]" if keep else b"")
+        assert received.sha256 == hashlib.sha256(b"[1]").hexdigest()
+        assert received.params == {"q": "1"}

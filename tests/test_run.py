@@ -568,6 +568,7 @@ def test_a_broker_plugin_that_hangs_ends_at_the_deadline(tmp_path: Path, monkeyp
         class Slow(Broker):
             \"\"\"Never answers.\"\"\"
             name = "slow"
+            deadline_seconds = 0.3
 
             {how}.sleep(600)
         """,

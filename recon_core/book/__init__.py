@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 from recon_core.config.settings import BookSettings
+from recon_core.dated_files import resolve_path
 from recon_core.errors import BookError, BookSetupError
-from recon_core.tables.dated_files import resolve_path
 from recon_core.tables.mounting import Mounted, mount
 
 if TYPE_CHECKING:

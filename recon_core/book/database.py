@@ -20,7 +20,7 @@ from recon_core.model import POSITION_COLUMNS, Relation
 from recon_core.sql import identifier
 from recon_core.tables.mapping import aliased
 from recon_core.tables.mounting import load_texts
-from recon_core.tables.written_numbers import BLANKS
+from recon_core.written_numbers import BLANKS
 
 if TYPE_CHECKING:
     import duckdb

@@ -143,7 +143,7 @@ def _broker_entry(brokers: Mapping[str, type[Broker]], adapter: str | None) -> S
         options = broker_options(broker)
         required += ["options"] if broker.required else []
         required += ["secrets"] if broker.secrets else []
-        secrets = secrets_schema(broker.secrets, (), str(secrets["description"]))
+        secrets = secrets_schema(broker.secrets, broker.optional_secrets, str(secrets["description"]))
     return {
         "type": "object",
         "required": required,
@@ -160,6 +160,17 @@ def _broker_entry(brokers: Mapping[str, type[Broker]], adapter: str | None) -> S
             "unchanged": choice(
                 ["refuse", "accept"], "What the same bytes as in an earlier run are: an old delivery, or today's.", default="refuse"
             ),
+            "deadline_seconds": {
+                "type": "number",
+                "exclusiveMinimum": 0,
+                "maximum": 3600,
+                "description": "How long the feed may take in all; by default what the adapter says, 30 for most.",
+            },
+            "keep_raw": {
+                "type": "boolean",
+                "default": False,
+                "description": "Whether what the broker answered, or the files read, are kept in the run's folder, byte for byte.",
+            },
             "options": options,
             "secrets": secrets,
         },

@@ -29,7 +29,10 @@ class BookSettings:
 
 @dataclass(frozen=True, slots=True)
 class BrokerSettings:
-    """One broker: which adapter, how its accounts map to the book's, and what must be there for the feed to be whole."""
+    """One broker: which adapter, how its accounts map to the book's, and what must be there for the feed to be whole.
+
+    ``deadline_seconds`` is None where the adapter's own holds. ``keep_raw`` keeps what it answered beside the report.
+    """
 
     alias: str
     adapter: str
@@ -37,6 +40,8 @@ class BrokerSettings:
     expect_accounts: tuple[str, ...] = ()
     legs: Literal["keep", "net"] = "keep"
     unchanged: Literal["refuse", "accept"] = "refuse"
+    deadline_seconds: Decimal | None = None
+    keep_raw: bool = False
     options: Mapping[str, Any] = field(default_factory=dict)
     secrets: Mapping[str, str] = field(default_factory=dict)
 

@@ -194,6 +194,8 @@ def _broker(alias: str, entry: Mapping[str, Any], broker: type[Broker]) -> Broke
         expect_accounts=tuple(entry.get("expect_accounts", ())),
         legs=entry.get("legs", "keep"),
         unchanged=entry.get("unchanged", "refuse"),
+        deadline_seconds=entry.get("deadline_seconds"),
+        keep_raw=entry.get("keep_raw", False),
         options=filled(entry.get("options", {}), broker_options(broker)),
         secrets=entry.get("secrets", {}),
     )

@@ -8,13 +8,15 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
+from recon_core.collect import BrokerAnswer
 from recon_core.config.policy import Suppression
 from recon_core.control_totals import CheckedTotal
 from recon_core.feeds import ProvenFeed
 from recon_core.model import Decision
+from recon_core.redaction import redacted
 from recon_core.state.suppressions import Accepted
-from recon_core.tables.written_numbers import plain
 from recon_core.verdict import Verdict
+from recon_core.written_numbers import plain
 
 SCHEMA_VERSION = 1
 
@@ -173,8 +175,21 @@ def _feed(feed: ProvenFeed) -> dict[str, Any]:
         },
         "unproven_accounts": list(feed.unproven_accounts),
         "control_totals": [_total(entry) for entry in feed.totals],
+        "received": received(feed.answer),
+        "raw": None,
         "notes": list(feed.notes),
     }
+
+
+def received(answer: BrokerAnswer) -> list[dict[str, Any]]:
+    """What a broker answered, question by question, and the files that were read whole: each with its sha256."""
+    asked = [
+        {"from": redacted(f"{each.method} {each.url}"), "status": each.status, "bytes": each.size, "sha256": each.sha256}
+        for each in answer.received
+    ]
+    return asked + [
+        {"from": str(each.path), "status": None, "bytes": len(each.raw), "sha256": each.sha256} for each in answer.documents
+    ]
 
 
 def _total(entry: CheckedTotal) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from operator import or_
 
 from recon_core.errors import excerpt
 from recon_core.tables.timestamps import why_no_time
-from recon_core.tables.written_numbers import why_no_number
+from recon_core.written_numbers import why_no_number
 
 FAULT_BITS = (1 << 16) - 1
 FLOAT_ROUNDED, PRICE_ROUNDED = 1 << 16, 1 << 17

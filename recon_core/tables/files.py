@@ -11,16 +11,16 @@ from typing import Any
 
 import duckdb
 
+from recon_core.dated_files import date_shape, read_date
 from recon_core.errors import BookError, BookSetupError, MalformedError
 from recon_core.model import Relation
 from recon_core.regular_file import open_regular
 from recon_core.sql import identifier, quoted
-from recon_core.tables.dated_files import date_shape, read_date
 from recon_core.tables.delimited import read_delimited
 from recon_core.tables.file_options import FILE_OPTIONS
 from recon_core.tables.framing import Frame, Refusal, sql_path
 from recon_core.tables.mapping import Columns, relation_of
-from recon_core.tables.written_numbers import BLANKS
+from recon_core.written_numbers import BLANKS
 
 _FORMATS = {".csv": "csv", ".txt": "csv", ".tsv": "tsv", ".tab": "tsv", ".json": "json", ".parquet": "parquet", ".pq": "parquet"}
 _SAME_THROUGHOUT = """SELECT path_in_schema, min(stats_min_value) FROM parquet_metadata(?) GROUP BY path_in_schema

@@ -16,7 +16,7 @@ from recon_core.tables.canonical import DESCRIPTIVE, TYPES
 from recon_core.tables.framing import Frame, Refusal
 from recon_core.tables.numbers import is_text
 from recon_core.tables.spelling import Field, Spelled, Spelling, said
-from recon_core.tables.written_numbers import BLANKS
+from recon_core.written_numbers import BLANKS
 
 _EXACT = ("quantity", "avg_price", "market_price", "multiplier")
 

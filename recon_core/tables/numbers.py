@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 
 from recon_core.model import PRICE_PLACES, QUANTITY_PLACES
 from recon_core.sql import Steps
-from recon_core.tables.written_numbers import BLANKS, STRICT
+from recon_core.written_numbers import BLANKS, STRICT
 
 QUANTITY_LIMIT = "10000000000000000000"
 """10^19: the difference of two smaller quantities still fits DECIMAL(38,18)."""

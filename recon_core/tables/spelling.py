@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from recon_core.model import QUANTITY_PLACES
 from recon_core.sql import Steps, quoted
 from recon_core.tables import numbers, timestamps
-from recon_core.tables.written_numbers import CURRENCIES, STRICT, patterns
+from recon_core.written_numbers import CURRENCIES, STRICT, patterns
 
 _MONEY = ("avg_price", "market_price")
 _NUMBERS = ("quantity", *_MONEY, "multiplier")
