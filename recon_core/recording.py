@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -115,10 +116,17 @@ def write_recording(folder: Path, recording: Recording) -> Path:
             "exchanges": exchanges,
             "documents": documents,
         }
-        (folder / NAME).write_text(redacted(json.dumps(written, indent=2, default=str)) + "\n", encoding="utf-8")
+        (folder / NAME).write_text(redacted(json.dumps(written, indent=2, default=_number)) + "\n", encoding="utf-8")
     except OSError as error:
         raise ConfigError(f"{folder}: the recording cannot be written: {error.strerror or error}") from None
     return folder / NAME
+
+
+def _number(value: object) -> object:
+    """A number of an option; a binary float writes the digits that people write, and is read back as a Decimal."""
+    if isinstance(value, Decimal):
+        return int(value) if value == value.to_integral_value() else float(value)
+    return str(value)
 
 
 def _without_secrets(raw: bytes) -> bytes:
@@ -132,9 +140,9 @@ def read_recording(folder: Path) -> Recording:
     """The recording in ``folder``. Raises ConfigError for one that is not there, damaged or of another version."""
     place = folder / NAME
     try:
-        written = json.loads(read_regular(place))
+        written = json.loads(read_regular(place), parse_float=Decimal, parse_int=Decimal)
         if written["version"] != VERSION:
-            raise ConfigError(f"{place}: version {written['version']!r}, and this program reads {VERSION}")
+            raise ConfigError(f"{place}: version {written['version']}, and this program reads {VERSION}")
         return Recording(
             adapter=str(written["adapter"]),
             at=_aware(written["at"]),

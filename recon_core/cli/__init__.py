@@ -22,7 +22,21 @@ from recon_core.errors import ExitCode, ReconError
 from recon_core.interruption import Interrupted, asked_to_end, heeded
 from recon_core.redaction import masked_stderr
 
-COMMANDS = ("audit", "breaks", "guard", "halt", "history", "plugins", "policy", "report", "rules", "run", "schedule", "schema")
+COMMANDS = (
+    "audit",
+    "breaks",
+    "brokers",
+    "guard",
+    "halt",
+    "history",
+    "plugins",
+    "policy",
+    "report",
+    "rules",
+    "run",
+    "schedule",
+    "schema",
+)
 INTERNAL_ERROR = 1
 INTERRUPTED = 130
 BROKEN_PIPE = 141

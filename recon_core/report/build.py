@@ -67,7 +67,7 @@ def build(verdict: Verdict, *, run: Mapping[str, Any], finished_at: datetime) ->
             *(f"{reason.policy}: {reason.detail}" for reason in verdict.decision.warnings),
         ],
         "book": _book(verdict),
-        "feeds": [_feed(feed) for feed in verdict.feeds],
+        "feeds": [feed_as_dict(feed) for feed in verdict.feeds],
         "policy": {"path": policy.path, "sha256": policy.sha256},
         "config": {"path": verdict.config_path, "sha256": verdict.config_sha256},
         "plugins": [{"name": name, "version": version, "sha256": digest} for name, version, digest in verdict.plugins],
@@ -158,7 +158,8 @@ def _discrepancy(entry: Mapping[str, Any], verdict: Verdict) -> dict[str, Any]:
     }
 
 
-def _feed(feed: ProvenFeed) -> dict[str, Any]:
+def feed_as_dict(feed: ProvenFeed) -> dict[str, Any]:
+    """One feed as the report tells it."""
     answered = feed.feed
     return {
         "broker": feed.alias,
