@@ -157,6 +157,11 @@ def _config_page(brokers: Mapping[str, type[Broker]], halts: Mapping[str, type[H
     yield f"{keys['metrics']['description']} What they say, and the alerts: [metrics](metrics.md)."
     yield ""
     yield from table(keys["metrics"])
+    yield "## `recheck`"
+    yield ""
+    yield f"{keys['recheck']['description']} More: [brokers](brokers.md#a-live-broker-and-the-book)."
+    yield ""
+    yield from table(keys["recheck"])
     yield "## `fx`"
     yield ""
     yield keys["fx"]["description"]

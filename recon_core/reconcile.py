@@ -71,22 +71,32 @@ def reconcile(
     progress: Progress = silent,
     known: Known,
     output: Path | None,
+    earlier: Sequence[BrokerAnswer] | None = None,
 ) -> Verdict:
-    """Compare the book with the brokers and decide; writes nothing. ``known`` is what earlier runs left."""
+    """Compare the book with the brokers and decide; writes nothing. ``known`` is what earlier runs left.
+
+    ``earlier`` (None: this is the first time) are answers of this run that still hold: their brokers are not asked again, and the
+    book is read once the others have answered, where the first time it is read before.
+    """
     settings, policy = configuration.settings, configuration.policy
     chosen = _chosen(configuration, request.brokers)
+    kept = {answer.settings.alias: answer for answer in earlier or ()}
+    wanted = [alias for alias in chosen if alias not in kept]
 
-    progress(f"asking {', '.join(chosen)}")
+    progress(f"asking {', '.join(wanted)}")
     asked = ask(
-        [settings.brokers[alias] for alias in chosen],
+        [settings.brokers[alias] for alias in wanted],
         configuration.host.brokers,
         request.as_of,
         folder=settings.folder,
         clock=clock,
         secret=lambda reference: secret_value(reference, settings.folder),
     )
+    if earlier is not None:
+        asked.answers()
     book = open_book(connection, settings.book, settings.folder, broker_names=list(settings.brokers), as_of=request.as_of)
-    answers = asked.answers()
+    fresh = iter(asked.answers())
+    answers = [kept[alias] if alias in kept else next(fresh) for alias in chosen]
     files = [name for answer in answers if answer.feed.relation for name in answer.feed.relation.files]
     shut_off(connection, [*book.files, *files], [output] if output else [])
     book_print, prints = Fingerprint(book.origins), _fingerprints(answers)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -12,11 +14,11 @@ from recon_core import log
 from recon_core.config.credentials import store_url
 from recon_core.config.load import load_configuration
 from recon_core.enforcement import failure_told, permit_and_tell, say, say_standing, say_withheld, stop, though_stopped
-from recon_core.engine import connect
 from recon_core.errors import NoVerdictError
 from recon_core.host import load_host
 from recon_core.interruption import deferred
-from recon_core.reconcile import Clock, Progress, Request, reconcile, silent
+from recon_core.recheck import settled
+from recon_core.reconcile import Clock, Progress, Request, silent
 from recon_core.record import Known, commit, recall, though_recorded, write_out
 from recon_core.report.build import build
 from recon_core.report.events import log_report
@@ -28,7 +30,14 @@ def _now() -> datetime:
     return datetime.now(UTC)
 
 
-def run(request: Request, *, output: Path | None = None, clock: Clock = _now, progress: Progress = silent) -> dict[str, Any]:
+def run(
+    request: Request,
+    *,
+    output: Path | None = None,
+    clock: Clock = _now,
+    progress: Progress = silent,
+    sleep: Callable[[float], None] = time.sleep,
+) -> dict[str, Any]:
     """Reconcile, decide, and record: the report as ``--json`` prints it.
 
     Files go to ``output``, by default a folder of the run in the state directory. Raises ReconError where there is no
@@ -36,11 +45,18 @@ def run(request: Request, *, output: Path | None = None, clock: Clock = _now, pr
     """
     started_at, chosen = clock(), request.as_of is not None or request.policy is not None
     with failure_told(request.config, started_at, chosen=chosen):
-        return _run(request, started_at, output=output, clock=clock, progress=progress, chosen=chosen)
+        return _run(request, started_at, output=output, clock=clock, progress=progress, sleep=sleep, chosen=chosen)
 
 
 def _run(
-    request: Request, started_at: datetime, *, output: Path | None, clock: Clock, progress: Progress, chosen: bool
+    request: Request,
+    started_at: datetime,
+    *,
+    output: Path | None,
+    clock: Clock,
+    progress: Progress,
+    sleep: Callable[[float], None],
+    chosen: bool,
 ) -> dict[str, Any]:
     """``chosen``: a person chose the run's time or policy, so that it permits nothing and is no measure of how things stand."""
     about = {"run_id": f"{started_at:%Y%m%dT%H%M%SZ}-{secrets.token_hex(4)}", "started_at": started_at}
@@ -50,11 +66,11 @@ def _run(
     settings = configuration.settings
     folder = output or settings.state_dir / "runs" / str(about["run_id"])
     store_lock = run_lock(store_url(settings.store, settings.folder))
-    with hold(settings.state_dir, started_at, store_lock), connect() as connection:
+    with hold(settings.state_dir, started_at, store_lock), ExitStack() as stack:
         configuration.host.notify("recon_run_started", run=about | {"config": str(request.config)})
         known = recall(settings)
-        verdict = reconcile(
-            connection, configuration, request, clock=clock, progress=progress, known=known, output=folder.absolute()
+        connection, verdict = stack.enter_context(
+            settled(configuration, request, clock=clock, progress=progress, known=known, output=folder.absolute(), sleep=sleep)
         )
         run_id = str(about["run_id"])
         with deferred():
@@ -100,8 +116,8 @@ class PositionReconciler:
         """
         started_at = _now()
         configuration = load_configuration(self._request.config, load_host, policy=self._request.policy, today=started_at.date())
-        with connect() as connection:
-            verdict = reconcile(connection, configuration, self._request, clock=_now, known=Known(), output=None)
+        with settled(configuration, self._request, clock=_now, known=Known(), output=None, sleep=time.sleep) as (_, verdict):
+            pass
         unproven = [f"feed {feed.alias} is {feed.status}: {feed.reason}" for feed in verdict.feeds if not feed.proven]
         if unproven:
             raise NoVerdictError("no verdict: " + "; ".join(unproven))

@@ -19,6 +19,15 @@ from recon_core.state.suppressions import Accepted
 
 
 @dataclass(frozen=True, slots=True)
+class AskedAgain:
+    """Brokers that were asked again, ``at`` what time, and the ids of their ``breaks`` that would have halted."""
+
+    at: datetime
+    brokers: tuple[str, ...]
+    breaks: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Verdict:
     """The outcome of comparing, judging and deciding. ``worst`` are the breaks to list, ``listed`` how many there are.
 
@@ -50,6 +59,7 @@ class Verdict:
     comparison: Comparison
     accepted: tuple[Accepted, ...]
     ended: tuple[tuple[Accepted, str], ...]
+    asked_again: tuple[AskedAgain, ...] = ()
 
     @property
     def firm(self) -> Total:

@@ -147,6 +147,7 @@ def report(*discrepancies: Report, **changes: Any) -> Report:
         "decision": {"halt": bool(halting), "reasons": [_reason(halting)] if halting else [], "require": []},
         "warnings": [],
         "book": {"source": "examples/book.sqlite, table positions", "rows": 50, "as_of": None, "sha256": None, "notes": []},
+        "asked_again": [],
         "feeds": [feed()],
         "policy": {"path": "policies.yaml", "sha256": SHA256},
         "config": {"path": "recon.yaml", "sha256": SHA256},

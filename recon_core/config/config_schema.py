@@ -12,6 +12,7 @@ from recon_core.config.plugin_schema import SECRET_REFERENCE, chosen_by, options
 from recon_core.config.rates import RATE
 from recon_core.config.schedule_entry import schedule_schema
 from recon_core.config.schema import DIALECT, NOT_EMPTY, Schema, choice, list_of, text
+from recon_core.config.settings import RecheckSettings
 from recon_core.halts import HaltAction
 from recon_core.model import POSITION_COLUMNS
 
@@ -60,6 +61,7 @@ def config_schema(
             },
             "fx": _rates(),
             "schedule": schedule_schema(),
+            "recheck": _recheck(),
             "halt": halt_schema(halts, actions),
             "metrics": metrics_schema(),
         },
@@ -173,6 +175,32 @@ def _broker_entry(brokers: Mapping[str, type[Broker]], adapter: str | None) -> S
             },
             "options": options,
             "secrets": secrets,
+        },
+    }
+
+
+def _recheck() -> Schema:
+    default = RecheckSettings()
+    return {
+        "type": "object",
+        "description": "Before a halt stands, brokers that tell what is held now are asked again, and the book is read again: "
+        "a fill in between is no break.",
+        "additionalProperties": False,
+        "properties": {
+            "times": {
+                "type": "integer",
+                "minimum": 0,
+                "maximum": 20,
+                "default": default.times,
+                "description": "How often, at most; 0: never.",
+            },
+            "wait_seconds": {
+                "type": "number",
+                "minimum": 0,
+                "maximum": 600,
+                "default": int(default.wait_seconds),
+                "description": "How long is waited before each time.",
+            },
         },
     }
 

@@ -47,6 +47,14 @@ class BrokerSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class RecheckSettings:
+    """How often brokers that tell what is held now are asked again before a halt stands, and after how long each time."""
+
+    times: int = 2
+    wait_seconds: Decimal = Decimal(5)
+
+
+@dataclass(frozen=True, slots=True)
 class HaltActionSettings:
     """One halt action: which plugin, which halts concern it (empty: all), whether a lift undoes it, how long it may take."""
 
@@ -100,5 +108,6 @@ class Settings:
     store: str | None = None
     fx: Mapping[str, Decimal] = field(default_factory=dict)
     schedule: Schedule | None = None
+    recheck: RecheckSettings = field(default_factory=RecheckSettings)
     halt: HaltSettings = field(default_factory=HaltSettings)
     metrics: MetricsSettings | None = None

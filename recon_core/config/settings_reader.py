@@ -18,7 +18,7 @@ from recon_core.config.problems import quote
 from recon_core.config.rates import RATE, read_rates
 from recon_core.config.reader import Document, Node
 from recon_core.config.schedule_entry import check_timezone, read_schedule
-from recon_core.config.settings import BookSettings, BrokerSettings, Settings
+from recon_core.config.settings import BookSettings, BrokerSettings, RecheckSettings, Settings
 from recon_core.config.validation import Checked, check, exact, filled
 from recon_core.errors import ConfigError
 from recon_core.halts import HaltAction
@@ -74,6 +74,7 @@ def read_settings(
         brokers={name: _broker(name, entry, brokers[entry["adapter"]]) for name, entry in value["brokers"].items()},
         fx=fx,
         schedule=schedule,
+        recheck=_recheck(value.get("recheck", {})),
         halt=read_halt(value.get("halt", {}), halts),
         metrics=read_metrics(value["metrics"], folder, state_dir) if "metrics" in value else None,
     )
@@ -184,6 +185,11 @@ def _book(value: Mapping[str, Any]) -> BookSettings:
     if "file" in value:
         rest = filled(rest, {"properties": {name: schema for name, schema in FILE_OPTIONS.items() if name not in _BOOK_KEYS}})
     return BookSettings(**{name: value[name] for name in _BOOK_KEYS if name in value}, options=rest)
+
+
+def _recheck(value: Mapping[str, Any]) -> RecheckSettings:
+    default = RecheckSettings()
+    return RecheckSettings(int(value.get("times", default.times)), Decimal(value.get("wait_seconds", default.wait_seconds)))
 
 
 def _broker(alias: str, entry: Mapping[str, Any], broker: type[Broker]) -> BrokerSettings:

@@ -65,8 +65,15 @@ def build(verdict: Verdict, *, run: Mapping[str, Any], finished_at: datetime) ->
             *policy.warnings,
             *verdict.warnings,
             *(f"{reason.policy}: {reason.detail}" for reason in verdict.decision.warnings),
+            *(
+                f"{', '.join(each.brokers)} asked again at {each.at:%H:%M:%S} UTC: {len(each.breaks)} breaks would have halted"
+                for each in verdict.asked_again
+            ),
         ],
         "book": _book(verdict),
+        "asked_again": [
+            {"at": iso(each.at), "brokers": list(each.brokers), "breaks": list(each.breaks)} for each in verdict.asked_again
+        ],
         "feeds": [feed_as_dict(feed) for feed in verdict.feeds],
         "policy": {"path": policy.path, "sha256": policy.sha256},
         "config": {"path": verdict.config_path, "sha256": verdict.config_sha256},

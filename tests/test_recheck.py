@@ -1,0 +1,125 @@
+"""A halt that a moment made is none: live brokers are asked again before it stands."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+import pytest
+from deployment import Deployment, ago, book_row, types
+
+MOVING = """
+import json
+
+class Moving(Broker):
+    \"\"\"A live account: each time it is asked, the next line of the file is what it holds.\"\"\"
+
+    name = "moving"
+    live = True
+    options = {"path": {"type": "string", "default": "held.json", "description": "The answers."}}
+
+    def positions(self, ask):
+        from decimal import Decimal
+        asked = self.folder / "asked"
+        number = len(asked.read_text()) if asked.exists() else 0
+        asked.write_text("x" * (number + 1))
+        if number and (self.folder / "booked_later.sql").exists():
+            import sqlite3
+            sqlite3.connect(self.folder / "book.sqlite").executescript((self.folder / "booked_later.sql").read_text())
+        answers = json.loads((self.folder / "held.json").read_text())
+        held = answers[min(number, len(answers) - 1)]
+        return Feed.complete(
+            [Position(account="MAIN", symbol=s, quantity=Decimal(q), market_price=Decimal(10)) for s, q in held.items()],
+            as_of=self.clock(),
+            accounts=("MAIN",),
+        )
+"""
+
+
+@pytest.fixture
+def deployment(tmp_path: Path) -> Deployment:
+    made = Deployment(tmp_path)
+    made.write_drop_in("brokers", "moving", MOVING)
+    made.book([book_row("MSFT", "100", updated_at=ago(hours=1)), book_row("AAPL", "5", updated_at=ago(hours=1))])
+    recheck(made, times=2)
+    return made
+
+
+def recheck(deployment: Deployment, *, times: int, book: str = "{file: book.csv}") -> None:
+    deployment.write(
+        "recon.yaml",
+        f"version: 1\nplugins: {{drop_ins: drop_ins}}\nbook: {book}\nrecheck: {{times: {times}, wait_seconds: 0.01}}\n"
+        "brokers: {prime: {adapter: moving}}\n",
+    )
+
+
+def held(deployment: Deployment, *answers: dict[str, str]) -> None:
+    deployment.write("held.json", json.dumps(answers))
+
+
+def asked(deployment: Deployment) -> int:
+    return len((deployment.folder / "asked").read_text())
+
+
+def report(deployment: Deployment, *arguments: str) -> dict[str, Any]:
+    return deployment.report(*arguments)
+
+
+def test_a_fill_in_between_is_no_break(deployment: Deployment) -> None:
+    held(deployment, {"MSFT": "60", "AAPL": "5"}, {"MSFT": "100", "AAPL": "5"})
+    found = report(deployment)
+    assert (found["verdict"], found["exit_code"], asked(deployment)) == ("clean", 0, 2)
+    (again,) = found["asked_again"]
+    assert again["brokers"] == ["prime"]
+    assert len(again["breaks"]) == 1
+    assert not (deployment.folder / ".state" / "HALT.json").exists()
+
+
+def test_a_break_that_stays_halts_after_it_was_asked_as_often_as_said(deployment: Deployment) -> None:
+    held(deployment, {"MSFT": "60", "AAPL": "5"})
+    found = report(deployment)
+    assert (found["exit_code"], asked(deployment), len(found["asked_again"])) == (4, 3, 2)
+    assert types(found) == ["QUANTITY_MISMATCH"]
+
+
+def test_nothing_is_asked_again_where_nothing_would_halt(deployment: Deployment) -> None:
+    held(deployment, {"MSFT": "99", "AAPL": "5"})
+    assert (report(deployment)["exit_code"], asked(deployment)) == (10, 1)
+
+
+def test_times_0_asks_once(deployment: Deployment) -> None:
+    recheck(deployment, times=0)
+    held(deployment, {"MSFT": "60", "AAPL": "5"}, {"MSFT": "100", "AAPL": "5"})
+    assert (report(deployment)["exit_code"], asked(deployment)) == (4, 1)
+
+
+def test_the_past_is_asked_once(deployment: Deployment) -> None:
+    held(deployment, {"MSFT": "60", "AAPL": "5"}, {"MSFT": "100", "AAPL": "5"})
+    deployment.run("--as-of", "2026-11-20T21:00:00Z")
+    assert asked(deployment) == 1
+
+
+def test_the_book_is_read_again_once_the_broker_has_answered(deployment: Deployment) -> None:
+    """The bot books a fill a moment after the broker has it."""
+    path = deployment.folder / "book.sqlite"
+    with sqlite3.connect(path) as database:
+        database.execute("CREATE TABLE positions (broker, account, symbol, quantity)")
+        database.execute("INSERT INTO positions VALUES ('prime', 'MAIN', 'MSFT', '100')")
+    deployment.write("booked_later.sql", "UPDATE positions SET quantity = '60';")
+    recheck(deployment, times=1, book="{database: 'sqlite:///book.sqlite', table: positions}")
+    held(deployment, {"MSFT": "60"})
+    found = report(deployment)
+    assert (found["verdict"], asked(deployment)) == ("clean", 2)
+
+
+@pytest.mark.parametrize(
+    ("entry", "said"), [("{times: -1}", "-1 is less than"), ("{tries: 1}", "tries"), ("{wait_seconds: x}", "number")]
+)
+def test_a_recheck_that_cannot_be_meant_is_refused(deployment: Deployment, entry: str, said: str) -> None:
+    config = (deployment.folder / "recon.yaml").read_text().replace("{times: 2, wait_seconds: 0.01}", entry)
+    deployment.write("recon.yaml", config)
+    done = deployment.run()
+    assert done.returncode == 2
+    assert said in done.stderr
