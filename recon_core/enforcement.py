@@ -136,8 +136,10 @@ def say(report: dict[str, Any], found: Stop) -> None:
 def say_withheld(verdict: Verdict, settings: Settings, report: dict[str, Any], *, started_at: datetime, now: datetime) -> None:
     """Say in the report of a live run that it will permit nothing of what it proved, where its data is too old for that."""
     halts = stopped(verdict.decision, settings)
-    if settings.halt.mode != "shadow" and any(not any(stop.overlaps(scope) for stop in halts) for scope in proven(verdict)):
-        report["halting"]["withheld"] = too_old(verdict, settings, started_at=started_at, now=now) or None
+    free = [scope for scope in proven(verdict) if not any(stop.overlaps(scope) for stop in halts)]
+    if settings.halt.mode != "shadow" and free:
+        old = (too_old(verdict, settings, scope, started_at=started_at, now=now) for scope in free)
+        report["halting"]["withheld"] = next(filter(None, old), None)
 
 
 def say_standing(settings: Settings, report: dict[str, Any]) -> None:

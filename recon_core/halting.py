@@ -84,10 +84,10 @@ def issue_for(
     if asked or settings.halt.mode == "shadow":
         return ()
     halts = stopped(verdict.decision, settings)
-    until = valid_until(settings.schedule, verdict.as_of, started_at)
-    old = too_old(verdict, settings, started_at=started_at, now=now)
     leases, withheld = [], []
     for scope in proven(verdict):
+        until = _until(verdict, settings, scope, started_at)
+        old = too_old(verdict, settings, scope, started_at=started_at, now=now)
         if stops := [stop for stop in halts if stop.overlaps(scope)]:
             withheld.append(Withheld(scope, f"halted by run {run_id}: {halts[stops[0]][0]}"))
         elif old:
@@ -103,11 +103,18 @@ def issue_for(
     return tuple(leases)
 
 
-def too_old(verdict: Verdict, settings: Settings, *, started_at: datetime, now: datetime) -> str:
-    """Why a verdict permits nothing, though it proves and does not halt: its data is of an earlier day. Empty where it is not."""
-    if valid_until(settings.schedule, verdict.as_of, started_at) > now:
+def too_old(verdict: Verdict, settings: Settings, scope: Scope, *, started_at: datetime, now: datetime) -> str:
+    """Why a verdict does not permit an account that it proves and does not halt: its data is of an earlier day. Else empty."""
+    if _until(verdict, settings, scope, started_at) > now:
         return ""
     return f"its data is of {verdict.as_of.astimezone(UTC):%Y-%m-%d %H:%M} UTC, too old to trade on"
+
+
+def _until(verdict: Verdict, settings: Settings, scope: Scope, started_at: datetime) -> datetime:
+    """How long what was proven of an account holds."""
+    by_itself = scope.broker is not None and settings.brokers[scope.broker].due is not None
+    late = settings.schedule_of(scope.broker) if by_itself and scope.broker else None
+    return valid_until(settings.schedule, verdict.as_of, started_at, late=late)
 
 
 def record_scopes(verdict: Verdict, settings: Settings, *, asked: bool) -> list[str]:

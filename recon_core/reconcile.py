@@ -16,6 +16,7 @@ from recon_core.book.survey import Survey, survey
 from recon_core.collect import BrokerAnswer, ask
 from recon_core.config.credentials import secret_value
 from recon_core.config.load import Configuration
+from recon_core.config.settings import Settings
 from recon_core.decide import Doubt, decide
 from recon_core.elapsed import Intervals
 from recon_core.engine import shut_off
@@ -32,6 +33,7 @@ from recon_core.scan import Scan, scan
 from recon_core.schedule import recently_closed
 from recon_core.sides import compare, uneven_lots
 from recon_core.silence import expired, silence
+from recon_core.snapshots import as_snapshot, book_of, may_be_wanted, wanted
 from recon_core.syntax import ExpressionError
 from recon_core.tables.faults import source_notes
 from recon_core.tables.mounting import duplicate_rows
@@ -92,11 +94,15 @@ def reconcile(
         clock=clock,
         secret=lambda reference: secret_value(reference, settings.folder),
     )
-    if earlier is not None:
+    if earlier is not None or may_be_wanted(settings, chosen, chosen=bool(request.brokers)):
         asked.answers()
-    book = open_book(connection, settings.book, settings.folder, broker_names=list(settings.brokers), as_of=request.as_of)
+        book = None
+    else:
+        book = _book(connection, settings, request)
     fresh = iter(asked.answers())
     answers = [kept[alias] if alias in kept else next(fresh) for alias in chosen]
+    if book is None:
+        book = _book_of_the_day(connection, settings, request, answers, known, clock())
     files = [name for answer in answers if answer.feed.relation for name in answer.feed.relation.files]
     shut_off(connection, [*book.files, *files], [output] if output else [])
     book_print, prints = Fingerprint(book.origins), _fingerprints(answers)
@@ -152,12 +158,34 @@ def reconcile(
             *known.warnings,
             *expired(policy, as_of.date()),
             *(f"suppression of {entry} ended: {why}" for entry, why in ended),
+            *_not_asked(settings, chosen, request),
         ),
         plugins=tuple((plugin.name, plugin.version, plugin.sha256) for plugin in configuration.host.plugins),
         comparison=comparison,
         accepted=accepted,
         ended=ended,
     )
+
+
+def _book(connection: duckdb.DuckDBPyConnection, settings: Settings, request: Request) -> Book:
+    return open_book(connection, settings.book, settings.folder, broker_names=list(settings.brokers), as_of=request.as_of)
+
+
+def _book_of_the_day(
+    connection: duckdb.DuckDBPyConnection,
+    settings: Settings,
+    request: Request,
+    answers: Sequence[BrokerAnswer],
+    known: Known,
+    now: datetime,
+) -> Book:
+    """The book that the answers are to be compared with: a snapshot of their day, or as it is now."""
+    aliases = [answer.settings.alias for answer in answers]
+    day, needed = wanted(settings, aliases, chosen=bool(request.brokers), answers=answers, now=now)
+    kept = None if day is None else book_of(settings, known.snapshots, day, needed=needed)
+    if day is None or kept is None:
+        return _book(connection, settings, request)
+    return as_snapshot(open_book(connection, kept, settings.folder, broker_names=list(settings.brokers)), day)
 
 
 def _fingerprints(answers: Sequence[BrokerAnswer]) -> dict[str, Fingerprint]:
@@ -200,6 +228,12 @@ def _proven(
             delivered=delivered,
             closed=idle,
         )
+
+
+def _not_asked(settings: Settings, chosen: Sequence[str], request: Request) -> Iterator[str]:
+    for alias, broker in settings.brokers.items():
+        if broker.due and alias not in chosen and not request.brokers:
+            yield f"{alias} was not asked: it is due by itself at {broker.due:%H:%M} (recon-core run --broker {alias})"
 
 
 @contextmanager
@@ -267,8 +301,15 @@ def _in_doubt(feed: ProvenFeed) -> tuple[str, ...]:
 
 
 def _chosen(configuration: Configuration[Host], asked: Sequence[str]) -> list[str]:
+    """The brokers to ask: those named, else all but those that are due by themselves (all, where every one is)."""
     known = list(configuration.settings.brokers)
     unknown = [alias for alias in asked if alias not in known]
     if unknown:
         raise ConfigError(f"--broker {', '.join(unknown)}: not in {configuration.settings.path}, which has {', '.join(known)}")
-    return [alias for alias in known if not asked or alias in asked]
+    together = [alias for alias in known if configuration.settings.brokers[alias].due is None] or known
+    found = [alias for alias in known if alias in asked] if asked else together
+    late = [alias for alias in found if configuration.settings.brokers[alias].due]
+    if late and len(late) < len(found):
+        others = ", ".join(alias for alias in found if alias not in late)
+        raise ConfigError(f"--broker: {', '.join(late)} is due by itself, with the book of its statement's day: run {others} apart")
+    return found

@@ -12,6 +12,7 @@ from typing import Any
 
 import duckdb
 
+from recon_core import snapshots
 from recon_core.clearing import proven_gone
 from recon_core.collect import recording_of
 from recon_core.config.credentials import store_url
@@ -24,6 +25,7 @@ from recon_core.listing import parquet_query
 from recon_core.recording import write_recording
 from recon_core.report import to_html, to_json
 from recon_core.schedule import Schedule, sessions_between
+from recon_core.snapshots import Snapshot
 from recon_core.sql import quoted
 from recon_core.state import lifecycle, suppressions
 from recon_core.state.actor import current_actor
@@ -47,7 +49,8 @@ FOLLOWED = 100_000
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What earlier runs left that bears on a verdict: files taken, by broker, sha256 and last day; breaks accepted by id.
+    """What earlier runs left that bears on a verdict: files taken, by broker, sha256 and last day; breaks accepted by id; the book
+    of earlier days.
 
     ``trouble`` is why the store cannot be read. The run then goes on as if nothing were known, so that what halts does halt,
     and raises it when the verdict is to be recorded.
@@ -56,6 +59,7 @@ class Known:
     delivered: Mapping[str, Mapping[str, date]] = field(default_factory=dict)
     accepted: tuple[Accepted, ...] = ()
     warnings: tuple[str, ...] = ()
+    snapshots: tuple[Snapshot, ...] = ()
     trouble: StateError | None = None
 
 
@@ -67,7 +71,8 @@ def recall(settings: Settings) -> Known:
             return Known(warnings=_rebuilt(inspect(settings.state_dir, None)))
         with open_store(url, settings.state_dir) as store:
             damage = inspect(settings.state_dir, store)
-            return Known(delivered(store.database), tuple(suppressions.active(store.database)), _rebuilt(damage))
+            accepted, kept = tuple(suppressions.active(store.database)), snapshots.known(store.database)
+            return Known(delivered(store.database), accepted, _rebuilt(damage), kept)
     except StateError as error:
         return Known(trouble=error)
 

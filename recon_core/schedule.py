@@ -85,16 +85,20 @@ def previous_due(schedule: Schedule, before: datetime) -> datetime:
     return next(due for due in _dues(schedule, _day(schedule, before), -1) if due <= before)
 
 
-def valid_until(schedule: Schedule | None, as_of: datetime, proven_at: datetime) -> datetime:
+def valid_until(schedule: Schedule | None, as_of: datetime, proven_at: datetime, *, late: Schedule | None = None) -> datetime:
     """How long a verdict of ``proven_at`` on data of ``as_of`` holds: until the next due time and its grace.
+
+    ``late`` is when a broker is due by itself, with data of the last due time of ``schedule`` before.
 
     Data of an earlier session than the last due time asked for holds no longer than that session's verdict did, and without
     a schedule all data holds for 26 hours. So the end may have passed already.
     """
     if schedule is None:
         return min(as_of, proven_at) + WITHOUT_SCHEDULE
-    due = previous_due(schedule, proven_at)
-    return (due if _of_earlier_session(schedule, as_of, due) else next_due(schedule, proven_at)) + schedule.grace
+    own = late or schedule
+    due = previous_due(own, proven_at)
+    asked = previous_due(schedule, due) if late else due
+    return (due if _of_earlier_session(schedule, as_of, asked) else next_due(own, proven_at)) + own.grace
 
 
 def _of_earlier_session(schedule: Schedule, as_of: datetime, due: datetime) -> bool:
@@ -153,7 +157,9 @@ def _dues(schedule: Schedule, start: date, step: int) -> Iterator[datetime]:
         session = _session(schedule, day)
         if session:
             due = datetime.combine(day, schedule.due, tzinfo=schedule.zone).astimezone(UTC)
-            yield due - (session.regular - session.close) if isinstance(session, EarlyClose) else due
+            if isinstance(session, EarlyClose) and due > session.close:  # what is due in the morning stays there
+                due -= session.regular - session.close
+            yield due
     raise ConfigError(f"schedule: {schedule.calendar} has no session within {_LOOKED_AT} days of {start}")
 
 

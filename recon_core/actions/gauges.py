@@ -85,7 +85,7 @@ def after_verdict(
         "last_run_failed": {(): 0},
         "last_run_timestamp_seconds": {(): ended},
         "last_success_timestamp_seconds": _value(succeeded),
-        "next_due_timestamp_seconds": _value(_due(earlier, brokers.keys() <= feeds.keys(), succeeded, next_due)),
+        "next_due_timestamp_seconds": _value(_due(earlier, _together(brokers) <= feeds.keys(), succeeded, next_due)),
         "duration_seconds": {(): float(report["duration_seconds"])},
         "audit_seq": {(report["audit"]["head"],): float(report["audit"]["seq"])} if report["audit"] else {},
     }
@@ -109,6 +109,11 @@ def _kept(earlier: Gauges, name: str, brokers: Collection[str], complete: Collec
 
 def _accounts(settings: BrokerSettings, feed: Mapping[str, Any]) -> list[str]:
     return sorted({*settings.accounts.values(), *settings.expect_accounts, *feed["coverage"]["accounts"]})
+
+
+def _together(brokers: Mapping[str, BrokerSettings]) -> set[str]:
+    """The brokers that are due at the same time."""
+    return {alias for alias, broker in brokers.items() if broker.due is None} or set(brokers)
 
 
 def _due(earlier: Gauges, whole: bool, succeeded: float | None, next_due: datetime | None) -> float | None:

@@ -36,6 +36,7 @@ COMMANDS = (
     "run",
     "schedule",
     "schema",
+    "snapshot",
 )
 INTERNAL_ERROR = 1
 INTERRUPTED = 130

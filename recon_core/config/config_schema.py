@@ -10,7 +10,7 @@ from recon_core.config.halt_entry import halt_schema
 from recon_core.config.metrics_entry import metrics_schema
 from recon_core.config.plugin_schema import SECRET_REFERENCE, chosen_by, options_schema, secret, secrets_schema
 from recon_core.config.rates import RATE
-from recon_core.config.schedule_entry import schedule_schema
+from recon_core.config.schedule_entry import due_schema, schedule_schema
 from recon_core.config.schema import DIALECT, NOT_EMPTY, Schema, choice, list_of, text
 from recon_core.config.settings import RecheckSettings
 from recon_core.halts import HaltAction
@@ -168,6 +168,10 @@ def _broker_entry(brokers: Mapping[str, type[Broker]], adapter: str | None) -> S
                 "maximum": 3600,
                 "description": "How long the feed may take in all; by default what the adapter says, 30 for most.",
             },
+            "due": due_schema(
+                "Time of day, such as 08:30, at which this broker's statement of the close before is there: it is reconciled by "
+                "itself (`recon-core run --broker NAME`) with the snapshot of the book of its own day."
+            ),
             "keep_raw": {
                 "type": "boolean",
                 "default": False,

@@ -24,12 +24,7 @@ def schedule_schema() -> Schema:
         "required": ["due", "timezone"],
         "additionalProperties": False,
         "properties": {
-            "due": {
-                "type": "string",
-                "pattern": r"^([01]\d|2[0-3]):[0-5]\d$",
-                "patternErrorMessage": "a time of day is due, such as 16:30",
-                "description": "Time of day, such as 16:30. On a half-day of the calendar it moves by as much as the close does.",
-            },
+            "due": due_schema("Time of day, such as 16:30. On a half-day of the calendar it moves by as much as the close does."),
             "timezone": text("IANA time zone of `due` and of the days, such as America/New_York."),
             "days": {
                 "type": "string",
@@ -47,6 +42,16 @@ def schedule_schema() -> Schema:
                 "description": "Hours after the due time until which the last permit holds.",
             },
         },
+    }
+
+
+def due_schema(description: str) -> Schema:
+    """The schema of a time of day."""
+    return {
+        "type": "string",
+        "pattern": r"^([01]\d|2[0-3]):[0-5]\d$",
+        "patternErrorMessage": "a time of day is due, such as 16:30",
+        "description": description,
     }
 
 

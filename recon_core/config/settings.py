@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import time
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, Literal
@@ -31,7 +32,8 @@ class BookSettings:
 class BrokerSettings:
     """One broker: which adapter, how its accounts map to the book's, and what must be there for the feed to be whole.
 
-    ``deadline_seconds`` is None where the adapter's own holds. ``keep_raw`` keeps what it answered beside the report.
+    ``deadline_seconds`` is None where the adapter's own holds. ``keep_raw`` keeps what it answered beside the report. ``due`` is
+    the time of day of a broker that is due by itself, with statements of an earlier close.
     """
 
     alias: str
@@ -42,6 +44,7 @@ class BrokerSettings:
     unchanged: Literal["refuse", "accept"] = "refuse"
     deadline_seconds: Decimal | None = None
     keep_raw: bool = False
+    due: time | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
     secrets: Mapping[str, str] = field(default_factory=dict)
 
@@ -111,3 +114,8 @@ class Settings:
     recheck: RecheckSettings = field(default_factory=RecheckSettings)
     halt: HaltSettings = field(default_factory=HaltSettings)
     metrics: MetricsSettings | None = None
+
+    def schedule_of(self, alias: str) -> Schedule | None:
+        """When a broker is due: by itself, or with all others."""
+        due = self.brokers[alias].due
+        return replace(self.schedule, due=due) if self.schedule and due else self.schedule

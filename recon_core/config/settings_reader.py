@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from datetime import time
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -55,6 +56,9 @@ def read_settings(
     check_halt(checked, halts)
     fx = _rates(checked, folder)
     schedule = read_schedule(checked)
+    for name in _entries(root, "brokers") if "schedule" not in checked.value else ():
+        if checked.sound("brokers", name) and "due" in checked.value["brokers"][name]:
+            checked.problem("a broker that is due by itself needs a `schedule`, for its time zone and days", "brokers", name, "due")
     if environment is not None:
         _check_secrets(checked, folder, environment)
     if document.problems:
@@ -202,6 +206,7 @@ def _broker(alias: str, entry: Mapping[str, Any], broker: type[Broker]) -> Broke
         unchanged=entry.get("unchanged", "refuse"),
         deadline_seconds=entry.get("deadline_seconds"),
         keep_raw=entry.get("keep_raw", False),
+        due=time.fromisoformat(entry["due"]) if "due" in entry else None,
         options=filled(entry.get("options", {}), broker_options(broker)),
         secrets=entry.get("secrets", {}),
     )

@@ -1,0 +1,185 @@
+"""A statement that comes the next morning is compared with the book as it stood at its own close."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, date, datetime, time, timedelta
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+from deployment import Deployment, assert_nothing_ugly, book_row, types
+
+from recon_core import guard
+
+NEW_YORK = ZoneInfo("America/New_York")
+NOW = datetime.now(UTC)
+TODAY = NOW.astimezone(NEW_YORK).date()
+CLOSE = datetime.combine(TODAY - timedelta(days=1), datetime.min.time(), tzinfo=NEW_YORK) + timedelta(hours=16)
+YESTERDAY = f"{CLOSE:%Y-%m-%d}"
+UPDATED = f"{CLOSE.astimezone(UTC) - timedelta(minutes=10):%Y-%m-%dT%H:%M:%SZ}"
+MORNING = f"{NOW.astimezone(NEW_YORK):%H:%M}"
+"""When the late broker is due: just now."""
+
+CONFIG = """version: 1
+book: {{file: book.csv}}
+schedule: {{due: "16:30", timezone: America/New_York, days: Sun-Sat}}
+brokers:
+  flex:
+    adapter: statement
+{due}
+    options: {{path: flex.csv, as_of: "{as_of}", columns: {{}}}}
+  prime:
+    adapter: statement
+    options: {{path: feed.csv, as_of: "{today}"}}
+"""
+
+
+def configure(deployment: Deployment, *, due: str | None = MORNING, as_of: str = YESTERDAY + "T16:00:00-05:00") -> None:
+    line = f'    due: "{due}"' if due else ""
+    deployment.write("recon.yaml", CONFIG.format(due=line, as_of=as_of, today=f"{NOW:%Y-%m-%dT%H:%M:%SZ}"))
+
+
+def due(day: date) -> datetime:
+    return datetime.combine(day, time.fromisoformat(MORNING), tzinfo=NEW_YORK).astimezone(UTC)
+
+
+def flex(deployment: Deployment, **held: str) -> None:
+    rows = "".join(f"MAIN,{symbol},{quantity}\n" for symbol, quantity in held.items())
+    deployment.write("flex.csv", "account,symbol,quantity\n" + rows)
+
+
+def book(deployment: Deployment, **held: str) -> None:
+    deployment.book([book_row(symbol, quantity, broker="flex", updated_at=UPDATED) for symbol, quantity in held.items()])
+
+
+@pytest.fixture
+def deployment(tmp_path: Path) -> Deployment:
+    made = Deployment(tmp_path)
+    configure(made)
+    book(made, MSFT="10", AAPL="5")
+    flex(made, MSFT="10", AAPL="5")
+    return made
+
+
+def snapshot(deployment: Deployment, as_of: datetime = CLOSE) -> dict[str, Any]:
+    done = deployment.command("snapshot", "--json", "--as-of", as_of.isoformat())
+    assert done.returncode == 0, done.stderr
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
+
+
+@pytest.mark.case("G03")
+def test_a_late_statement_is_compared_with_the_book_of_its_own_close(deployment: Deployment) -> None:
+    kept = snapshot(deployment)
+    assert (kept["rows"], Path(kept["file"]).is_absolute() or (deployment.folder / kept["file"]).exists()) == (2, True)
+    book(deployment, MSFT="99", NVDA="7")  # traded on since
+    report = deployment.report("--broker", "flex")
+    assert (report["verdict"], report["feeds"][0]["status"], report["pairs"]["matched"]) == ("clean", "COMPLETE", 2)
+    assert report["book"]["notes"] == [f"the snapshot of {YESTERDAY}"]
+    assert report["as_of"].startswith(f"{CLOSE.astimezone(UTC):%Y-%m-%dT%H:%M}")
+
+
+def test_breaks_against_the_snapshot_are_breaks(deployment: Deployment) -> None:
+    snapshot(deployment)
+    flex(deployment, MSFT="8", AAPL="5")
+    report = deployment.report("--broker", "flex")
+    assert types(report) == ["QUANTITY_MISMATCH"]
+    assert report["discrepancies"][0]["book_quantity"] == "10"
+
+
+def test_without_a_snapshot_nothing_is_compared(deployment: Deployment) -> None:
+    done = deployment.run("--broker", "flex")
+    assert_nothing_ugly(done)
+    assert done.returncode == 3
+    assert f"there is no snapshot of the book of {YESTERDAY}" in done.stderr
+
+
+def test_a_snapshot_of_another_day_is_not_taken(deployment: Deployment) -> None:
+    snapshot(deployment, CLOSE - timedelta(days=1))
+    assert deployment.run("--broker", "flex").returncode == 3
+
+
+def test_the_newest_snapshot_of_a_day_is_taken(deployment: Deployment) -> None:
+    book(deployment, MSFT="1")
+    snapshot(deployment)
+    book(deployment, MSFT="10", AAPL="5")
+    snapshot(deployment)
+    assert deployment.report("--broker", "flex")["verdict"] == "clean"
+
+
+def test_a_snapshot_that_was_changed_is_refused(deployment: Deployment) -> None:
+    kept = deployment.folder / snapshot(deployment)["file"]
+    kept.write_bytes(kept.read_bytes() + b" ")
+    done = deployment.run("--broker", "flex")
+    assert done.returncode == 5
+    assert "not the snapshot that was recorded" in done.stderr
+    kept.unlink()
+    assert deployment.run("--broker", "flex").returncode == 5
+
+
+def test_a_broker_that_is_due_by_itself_is_left_out_of_the_others_run(deployment: Deployment) -> None:
+    snapshot(deployment)
+    deployment.feed([])
+    report = deployment.report()
+    assert [feed["broker"] for feed in report["feeds"]] == ["prime"]
+    assert any("flex was not asked: it is due by itself" in warning for warning in report["warnings"])
+    both = deployment.run("--broker", "flex", "--broker", "prime")
+    assert both.returncode == 2
+    assert "run prime apart" in both.stderr
+
+
+def test_a_permit_of_a_late_broker_lasts_until_it_is_due_again(deployment: Deployment) -> None:
+    snapshot(deployment)
+    assert deployment.report("--broker", "flex")["verdict"] == "clean"
+    found = guard(deployment.folder / "recon.yaml", broker="flex", account="MAIN")
+    assert found, found.reason
+    assert found.until == due(TODAY + timedelta(days=1)) + timedelta(hours=4)
+
+
+def test_a_statement_of_an_earlier_close_permits_no_longer_than_that_one_did(deployment: Deployment) -> None:
+    earlier = CLOSE - timedelta(days=1)
+    configure(deployment, as_of=earlier.isoformat())
+    deployment.book([book_row("MSFT", "10", broker="flex", updated_at=f"{earlier.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}")])
+    flex(deployment, MSFT="10")
+    snapshot(deployment, earlier)
+    deployment.report("--broker", "flex")
+    found = guard(deployment.folder / "recon.yaml", broker="flex", account="MAIN")
+    assert found.until == due(TODAY) + timedelta(hours=4)
+
+
+def test_a_broker_that_is_asked_for_by_name_gets_the_snapshot_of_its_day_too(deployment: Deployment) -> None:
+    configure(deployment, due=None)
+    before = deployment.report("--broker", "flex")
+    assert before["feeds"][0]["status"] == "COMPLETE"
+    assert before["book"]["notes"] == []
+    snapshot(deployment)
+    book(deployment, MSFT="99")
+    assert deployment.report("--broker", "flex")["verdict"] == "clean"
+
+
+def test_a_snapshot_is_in_the_audit_chain_and_its_book_must_be_sound(deployment: Deployment) -> None:
+    kept = snapshot(deployment)
+    done = deployment.command("audit", "verify")
+    assert done.returncode == 0, done.stderr + done.stdout
+    exported = deployment.command("audit", "export").stdout
+    assert kept["sha256"] in exported
+    deployment.book([("flex", "MAIN", "MSFT", "ten", "1", "USD", UPDATED)])
+    bad = deployment.command("snapshot")
+    assert bad.returncode == 3
+    assert "is not a number" in bad.stderr
+
+
+def test_a_snapshot_of_the_future_is_refused(deployment: Deployment) -> None:
+    done = deployment.command("snapshot", "--as-of", (NOW + timedelta(days=1)).isoformat())
+    assert done.returncode == 2
+    assert "still to come" in done.stderr
+
+
+def test_a_due_time_without_a_schedule_is_refused(deployment: Deployment) -> None:
+    config = (deployment.folder / "recon.yaml").read_text()
+    deployment.write("recon.yaml", "\n".join(line for line in config.splitlines() if not line.startswith("schedule")))
+    done = deployment.run()
+    assert done.returncode == 2
+    assert "brokers.flex.due: a broker that is due by itself needs a `schedule`" in done.stderr
