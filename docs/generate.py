@@ -162,6 +162,11 @@ def _config_page(brokers: Mapping[str, type[Broker]], halts: Mapping[str, type[H
     yield f"{keys['recheck']['description']} More: [brokers](brokers.md#a-live-broker-and-the-book)."
     yield ""
     yield from table(keys["recheck"])
+    yield "## `symbols`"
+    yield ""
+    yield f"{keys['symbols']['description']} More: [brokers](brokers.md#one-instrument-under-two-names)."
+    yield ""
+    yield from table(keys["symbols"])
     yield "## `fx`"
     yield ""
     yield keys["fx"]["description"]

@@ -12,6 +12,9 @@ from recon_core.sql import identifier, quoted
 from recon_core.tables.mounting import Mounted
 from recon_core.written_numbers import plain
 
+SHOWN = 5
+"""How many positions without a price are named."""
+
 
 @dataclass(frozen=True, slots=True)
 class CheckedTotal:
@@ -20,6 +23,8 @@ class CheckedTotal:
     total: ControlTotal
     computed: Decimal | None
     ok: bool
+    unpriced: tuple[str, ...] = ()
+    """Symbols of positions without a price, for want of which the sum is not known; six at most."""
 
 
 def checked_total(connection: duckdb.DuckDBPyConnection, mounted: Mounted, total: ControlTotal) -> CheckedTotal:
@@ -35,7 +40,11 @@ def checked_total(connection: duckdb.DuckDBPyConnection, mounted: Mounted, total
         f"SELECT CASE WHEN bool_and({priced}) THEN {sums[total.kind]} END, count(*) FROM {identifier(mounted.name)}{where}"
     ).fetchone() or (None, 0)
     computed = Decimal(0) if not row[1] else None if row[0] is None else Decimal(row[0])
-    return CheckedTotal(total, computed, computed is not None and abs(computed - total.stated) <= total.tolerance)
+    if computed is None:
+        rows = f"FROM {identifier(mounted.name)}{where or ' WHERE true'} AND NOT ({priced})"
+        bare = connection.execute(f"SELECT symbol {rows} ORDER BY symbol LIMIT {SHOWN + 1}").fetchall()
+        return CheckedTotal(total, None, False, tuple(symbol for (symbol,) in bare))
+    return CheckedTotal(total, computed, abs(computed - total.stated) <= total.tolerance)
 
 
 def disagreement(entry: CheckedTotal) -> str:
@@ -43,4 +52,8 @@ def disagreement(entry: CheckedTotal) -> str:
     what = {"rows": "rows", "quantity": "quantity", "market_value": "market value"}[entry.total.kind]
     where = f" of account {entry.total.account}" if entry.total.account else ""
     source = f" ({entry.total.source})" if entry.total.source else ""
-    return f"the broker states {what}{where} {plain(entry.total.stated)}{source}, its positions add up to {plain(entry.computed)}"
+    stated = f"the broker states {what}{where} {plain(entry.total.stated)}{source}"
+    if entry.unpriced:
+        more = " and more" if len(entry.unpriced) > SHOWN else ""
+        return f"{stated}, which cannot be compared: no price for {', '.join(entry.unpriced[:SHOWN])}{more}"
+    return f"{stated}, its positions add up to {plain(entry.computed)}"

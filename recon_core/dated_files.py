@@ -6,7 +6,8 @@ import re
 from datetime import date, datetime
 from pathlib import Path
 
-_DATE = re.compile(r"\{date:([^{}]+)\}")
+DATE_PLACE = re.compile(r"\{date:([^{}]+)\}")
+"""Where a name carries its day, and in which format."""
 _SHAPES = {
     "%Y": r"\d{4}",
     "%b": "[A-Za-z]{3}",
@@ -22,9 +23,9 @@ def resolve_path(pattern: str, folder: Path, day: date | None) -> Path | None:
     What is there may be no file: reading it says so. None where nothing is. Raises ValueError for a format that no date can be
     read by.
     """
-    place = _DATE.search(pattern)
+    place = DATE_PLACE.search(pattern)
     if place is None or day is not None:
-        path = folder / (_DATE.sub(lambda found: f"{day:{found[1]}}", pattern) if day else pattern)
+        path = folder / (DATE_PLACE.sub(lambda found: f"{day:{found[1]}}", pattern) if day else pattern)
         try:
             return path if path.exists() else None
         except OSError as error:

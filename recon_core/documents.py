@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from pathlib import Path
 
-from recon_core.dated_files import resolve_path
+from recon_core.dated_files import DATE_PLACE, date_shape, read_date, resolve_path
 from recon_core.errors import MalformedError, NotReadyError
 from recon_core.regular_file import open_regular
 
@@ -37,8 +38,7 @@ def read_documents(pattern: str, folder: Path, day: date | None, *, most_bytes: 
     """
     try:
         if "*" in Path(pattern).name:
-            named = pattern if day is None else _filled(pattern, day)
-            paths = sorted(path for path in (folder / named).parent.glob(Path(named).name) if not path.is_dir())
+            paths = _several(pattern, folder, day)
         else:
             found = resolve_path(pattern, folder, day)
             paths = [] if found is None else [found]
@@ -50,11 +50,31 @@ def read_documents(pattern: str, folder: Path, day: date | None, *, most_bytes: 
     return [_read(path, most_bytes) for path in paths]
 
 
-def _filled(pattern: str, day: date) -> str:
-    try:
-        return pattern.format(date=day)
-    except (LookupError, AttributeError) as error:
-        raise ValueError(f"{pattern!r}: {error} is no part of a name; {{date:%Y-%m-%d}} is") from None
+def _several(pattern: str, folder: Path, day: date | None) -> list[Path]:
+    """The files that fit a pattern with ``*``: of the day, or of the newest day of which there is one."""
+    place = DATE_PLACE.search(pattern)
+    if place is None:
+        return _glob(folder / pattern)
+    if day is not None:
+        return _glob(folder / DATE_PLACE.sub(f"{day:{place[1]}}", pattern))
+    any_day = (folder / DATE_PLACE.sub("*", pattern)).name
+    before, _, after = Path(pattern).name.partition(place[0])
+    shape = f"{_starred(before)}({date_shape(place[1])}){_starred(after)}"
+    found: dict[datetime, list[Path]] = {}
+    for path in _glob((folder / pattern).parent / any_day):
+        match = re.fullmatch(shape, path.name)
+        stamp = read_date(match[1], place[1]) if match else None
+        if stamp is not None:
+            found.setdefault(stamp, []).append(path)
+    return found[max(found)] if found else []
+
+
+def _glob(pattern: Path) -> list[Path]:
+    return sorted(path for path in pattern.parent.glob(pattern.name) if not path.is_dir())
+
+
+def _starred(text: str) -> str:
+    return ".*".join(map(re.escape, text.split("*")))
 
 
 def _read(path: Path, most_bytes: int) -> Document:

@@ -101,10 +101,11 @@ def prove(
     if late:
         return replace(bare, status=FeedStatus.NOT_READY, reason=late)
     try:
+        aliases = answer.settings.aliases
         if feed.relation is not None:
-            mounted = mount(connection, name, feed.relation, book=False, float_places=9)
+            mounted = mount(connection, name, feed.relation, book=False, float_places=9, aliases=aliases)
         else:
-            mounted = mount_positions(connection, name, feed.positions)
+            mounted = mount_positions(connection, name, feed.positions, aliases=aliases)
         rows = connection.execute(
             f"SELECT account, count(*), count_if(quantity <> 0), count_if(fault & {FAULT_BITS} <> 0), bit_or(fault)::UBIGINT "
             f"FROM {identifier(name)} GROUP BY account ORDER BY account"
@@ -133,6 +134,15 @@ def with_coverage_note(connection: duckdb.DuckDBPyConnection, feed: ProvenFeed, 
         return feed
     said = ", ".join(f"{count:,} {name}" for name, count in found)
     return replace(feed, notes=(*feed.notes, f"not judged, of classes that this adapter does not report: {said}"))
+
+
+def with_basis_note(feed: ProvenFeed, basis: str) -> ProvenFeed:
+    """The feed, with a note where its trades count from another date than the book's (``basis``)."""
+    if feed.mounted is None or feed.feed.basis in ("unknown", basis):
+        return feed
+    dates = {"trade": "trade date", "settlement": "settlement"}
+    said = f"its trades count from {dates[feed.feed.basis]}, the book's from {dates[basis]}: those not settled yet are differences"
+    return replace(feed, notes=(*feed.notes, said))
 
 
 def unique(connection: duckdb.DuckDBPyConnection, feed: ProvenFeed) -> ProvenFeed:

@@ -22,9 +22,10 @@ from recon_core.elapsed import Intervals
 from recon_core.engine import shut_off
 from recon_core.errors import BookError, ConfigError, EngineError
 from recon_core.feed_times import run_time
-from recon_core.feeds import ProvenFeed, prove, unique, with_coverage_note
+from recon_core.feeds import ProvenFeed, prove, unique, with_basis_note, with_coverage_note
 from recon_core.fingerprints import Fingerprint
 from recon_core.host import Host
+from recon_core.identity import identified, renamed
 from recon_core.listing import worst
 from recon_core.match import find
 from recon_core.pairs import Comparison
@@ -114,7 +115,7 @@ def reconcile(
     as_of = run_time(request.as_of, answers, held.latest, now)
     idle = recently_closed(settings.schedule, as_of, now)
     feeds = [
-        with_coverage_note(connection, feed, book.mounted)
+        with_basis_note(with_coverage_note(connection, feed, book.mounted), settings.book.basis)
         for feed in _proven(connection, answers, held, known, prints, request=request, as_of=as_of, now=now, idle=idle)
     ]
 
@@ -268,11 +269,19 @@ def _match(
     if (lots or netted) and (uneven := uneven_lots(connection, book.mounted, book=True)):
         raise BookError("\n".join(f"book {book.source}: {position}" for position in uneven))
     feeds = [_addable(connection, feed) for feed in feeds]
+    named = settings.match_symbols == "exact"
     while True:
         comparison = compare(book.mounted, held, feeds, policy, book_lots=lots, fx=settings.fx, as_of=as_of, now=now, closed=idle)
         summed = lots or netted or any(feed.feed.lots for feed in feeds)
         rows = None if summed else (held.positions_at(comparison.brokers), sum(feed.positions for feed in feeds))
         scanned = scan(connection, comparison, policy, rows, by_hash=sum(rows or ()) >= BY_HASH)
+        if not named and not scanned.duplicates:
+            named = True
+            found, remarks = identified(connection, comparison)
+            if found or any(remarks.values()):
+                feeds = renamed(connection, feeds, found, remarks)
+            if found:
+                continue
         if not (scanned.duplicates or summed):
             break
         repeated = [] if lots else duplicate_rows(connection, book.mounted, book=True)

@@ -6,7 +6,7 @@ expression wherever it stands in another, and plans each copy. Nested four deep,
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from itertools import zip_longest
 
 Steps = tuple[Mapping[str, str], ...]
@@ -33,3 +33,15 @@ def over(query: str, steps: Steps) -> str:
 def side_by_side(several: Iterable[Steps]) -> Steps:
     """The steps of independent columns at once: all their first ones, then all their second ones."""
     return tuple({name: sql for step in level if step for name, sql in step.items()} for level in zip_longest(*several))
+
+
+def aliased(query: str, aliases: Mapping[str, str], columns: Collection[str]) -> str:
+    """``query`` (which gives ``columns``) with its symbols replaced by ours; theirs is kept as raw_symbol."""
+    if not aliases:
+        return query
+    pairs = ", ".join(f"({quoted(theirs)}, {quoted(ours)})" for theirs, ours in aliases.items())
+    raw = "" if "raw_symbol" in columns else ", CASE WHEN alias.ours IS NOT NULL THEN given.symbol END AS raw_symbol"
+    return (
+        f"SELECT given.* REPLACE (coalesce(alias.ours, given.symbol) AS symbol){raw} FROM ({query}) AS given "
+        f"LEFT JOIN (VALUES {pairs}) AS alias(theirs, ours) ON alias.theirs = trim(given.symbol)"
+    )

@@ -106,3 +106,25 @@ def test_a_footers_figure_is_found_in_the_line_as_the_file_writes_it(deployment:
     text = 'account,symbol,quantity\nMAIN,AAPL,100\n"Total rows: 1"\n'
     found = report_of(deployment, "feed.csv", text, options='footer: [Total]\nrow_count: {footer: "^Total rows: (\\\\d+)$"}')
     assert found["feeds"][0]["control_totals"][0]["stated"] == "1"
+
+
+def test_a_statement_by_settlement_against_a_book_by_trade_date_is_said(deployment: Deployment) -> None:
+    deployment.book([book_row("MSFT", "5")])
+    deployment.feed([feed_row("MSFT", "5")])
+    deployment.config(options="basis: settlement")
+    report = deployment.report()
+    assert (report["verdict"], report["feeds"][0]["status"]) == ("clean", "COMPLETE")
+    assert "its trades count from settlement, the book's from trade date" in report["feeds"][0]["notes"][0]
+    config = (deployment.folder / "recon.yaml").read_text()
+    deployment.write("recon.yaml", config.replace("{file: book.csv}", "{file: book.csv, basis: settlement}"))
+    assert deployment.report()["feeds"][0]["notes"] == []
+
+
+@pytest.mark.case("A11")
+def test_a_total_that_cannot_be_compared_names_the_positions_without_a_price(deployment: Deployment) -> None:
+    deployment.book([book_row("MSFT", "5"), book_row("AAPL", "1")])
+    deployment.feed([feed_row("MSFT", "5"), feed_row("AAPL", "1", market_price="")])
+    deployment.config(options="control_total: {kind: market_value, stated: 60}")
+    feed = deployment.report()["feeds"][0]
+    assert feed["status"] == "PARTIAL"
+    assert "cannot be compared: no price for AAPL" in feed["reason"]

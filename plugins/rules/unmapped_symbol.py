@@ -8,8 +8,9 @@ class UnmappedSymbol(Rule):
 
     What it looks for
         In one account, a position only in the book and one only at the broker, with equal quantities, that share an
-        ISIN, a CUSIP or a spelling (BRK.B, BRK B and BRK/B are one). Equal quantities alone prove nothing, and where
-        one could be either of two others, nothing is guessed: all of them stay missing.
+        ISIN, a CUSIP or a spelling but for its signs (BRK.B and BRKB). What identifiers and known forms of symbols tell
+        is matched before (``symbols`` in recon.yaml), and is no break. Equal quantities alone prove nothing, and where one
+        could be either of two others, nothing is guessed: all of them stay missing.
     Why it matters
         Two missing positions cause two false alarms and hide that the mapping is what needs mending.
     What to do

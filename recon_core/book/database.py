@@ -17,8 +17,7 @@ from uuid import UUID
 from recon_core.config.settings import BookSettings
 from recon_core.errors import BookError, BookSetupError
 from recon_core.model import POSITION_COLUMNS, Relation
-from recon_core.sql import identifier
-from recon_core.tables.mapping import aliased
+from recon_core.sql import aliased, identifier
 from recon_core.tables.mounting import load_texts
 from recon_core.written_numbers import BLANKS
 

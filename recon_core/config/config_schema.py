@@ -62,6 +62,19 @@ def config_schema(
             "fx": _rates(),
             "schedule": schedule_schema(),
             "recheck": _recheck(),
+            "symbols": {
+                "type": "object",
+                "description": "How instruments are known again that book and broker call by different names.",
+                "additionalProperties": False,
+                "properties": {
+                    "match": choice(
+                        ["forms", "exact"],
+                        "forms: what is left over on both sides is matched by ISIN, by CUSIP, and by the forms of symbols (BRK.B "
+                        "and BRK/B, padded and compact options, pairs of currencies). exact: by equal symbols alone.",
+                        default="forms",
+                    ),
+                },
+            },
             "halt": halt_schema(halts, actions),
             "metrics": metrics_schema(),
         },
@@ -110,6 +123,11 @@ def _book() -> Schema:
         "defaults": _by_column(ours, "Ours: a constant, for a column that the source does not have."),
         "timezone": text("IANA time zone of times that have none, such as America/New_York."),
         "lots": {"type": "boolean", "default": False, "description": "Whether several rows of one key are lots, to be summed."},
+        "basis": choice(
+            ["trade", "settlement"],
+            "From which date a trade counts in the book. A feed of the other basis is compared all the same, and its notes say so.",
+            default="trade",
+        ),
         "float_places": {
             "type": "integer",
             "minimum": 0,
@@ -162,6 +180,11 @@ def _broker_entry(brokers: Mapping[str, type[Broker]], adapter: str | None) -> S
             "unchanged": choice(
                 ["refuse", "accept"], "What the same bytes as in an earlier run are: an old delivery, or today's.", default="refuse"
             ),
+            "aliases": {
+                "type": "object",
+                "additionalProperties": text("The book's name."),
+                "description": "The broker's name of an instrument: the book's name.",
+            },
             "deadline_seconds": {
                 "type": "number",
                 "exclusiveMinimum": 0,

@@ -25,6 +25,7 @@ class BookSettings:
     timezone: str | None = None
     lots: bool = False
     float_places: int = 9
+    basis: Literal["trade", "settlement"] = "trade"
     options: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -45,6 +46,7 @@ class BrokerSettings:
     deadline_seconds: Decimal | None = None
     keep_raw: bool = False
     due: time | None = None
+    aliases: Mapping[str, str] = field(default_factory=dict)
     options: Mapping[str, Any] = field(default_factory=dict)
     secrets: Mapping[str, str] = field(default_factory=dict)
 
@@ -96,6 +98,7 @@ class MetricsSettings:
 class Settings:
     """recon.yaml, read and checked. ``fx`` is money of base currency for one unit of each currency.
 
+    ``match_symbols`` says whether instruments are known by identifiers and forms of symbols, or by their exact symbols alone.
     ``store`` is the URL of the state's database, or a reference to one; None is a file in ``state_dir``.
     """
 
@@ -112,6 +115,7 @@ class Settings:
     fx: Mapping[str, Decimal] = field(default_factory=dict)
     schedule: Schedule | None = None
     recheck: RecheckSettings = field(default_factory=RecheckSettings)
+    match_symbols: Literal["forms", "exact"] = "forms"
     halt: HaltSettings = field(default_factory=HaltSettings)
     metrics: MetricsSettings | None = None
 

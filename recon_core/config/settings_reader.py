@@ -24,7 +24,7 @@ from recon_core.config.validation import Checked, check, exact, filled
 from recon_core.errors import ConfigError
 from recon_core.halts import HaltAction
 
-_BOOK_KEYS = ("database", "table", "query", "file", "columns", "defaults", "timezone", "lots", "float_places")
+_BOOK_KEYS = ("database", "table", "query", "file", "columns", "defaults", "timezone", "lots", "float_places", "basis")
 _BOTH_KINDS_OF_BOOK = ("aliases",)
 _PLUGINS = (("brokers",), ("halt", "actions"))
 """The maps whose entries have secrets."""
@@ -78,6 +78,7 @@ def read_settings(
         brokers={name: _broker(name, entry, brokers[entry["adapter"]]) for name, entry in value["brokers"].items()},
         fx=fx,
         schedule=schedule,
+        match_symbols=value.get("symbols", {}).get("match", "forms"),
         recheck=_recheck(value.get("recheck", {})),
         halt=read_halt(value.get("halt", {}), halts),
         metrics=read_metrics(value["metrics"], folder, state_dir) if "metrics" in value else None,
@@ -206,6 +207,7 @@ def _broker(alias: str, entry: Mapping[str, Any], broker: type[Broker]) -> Broke
         unchanged=entry.get("unchanged", "refuse"),
         deadline_seconds=entry.get("deadline_seconds"),
         keep_raw=entry.get("keep_raw", False),
+        aliases=entry.get("aliases", {}),
         due=time.fromisoformat(entry["due"]) if "due" in entry else None,
         options=filled(entry.get("options", {}), broker_options(broker)),
         secrets=entry.get("secrets", {}),

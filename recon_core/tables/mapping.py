@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from recon_core.errors import excerpt
 from recon_core.model import POSITION_COLUMNS, Relation
-from recon_core.sql import Steps, over, quoted, side_by_side
+from recon_core.sql import Steps, aliased, over, quoted, side_by_side
 from recon_core.tables.canonical import DESCRIPTIVE, TYPES
 from recon_core.tables.framing import Frame, Refusal
 from recon_core.tables.numbers import is_text
@@ -101,18 +101,6 @@ def _constants(frame: Frame, mapped: Mapping[str, int], defaults: Mapping[str, s
     """Our descriptive columns that hold one and the same text in every row."""
     given = {ours: frame.constants.get(mapped[ours], "") if ours in mapped else defaults.get(ours, "") for ours in DESCRIPTIVE}
     return {ours: text for ours, text in given.items() if text and text == text.strip(BLANKS)}
-
-
-def aliased(query: str, aliases: Mapping[str, str], columns: Collection[str]) -> str:
-    """``query`` (which gives ``columns``) with its symbols replaced by ours; theirs is kept as raw_symbol."""
-    if not aliases:
-        return query
-    pairs = ", ".join(f"({quoted(theirs)}, {quoted(ours)})" for theirs, ours in aliases.items())
-    raw = "" if "raw_symbol" in columns else ", CASE WHEN alias.ours IS NOT NULL THEN given.symbol END AS raw_symbol"
-    return (
-        f"SELECT given.* REPLACE (coalesce(alias.ours, given.symbol) AS symbol){raw} FROM ({query}) AS given "
-        f"LEFT JOIN (VALUES {pairs}) AS alias(theirs, ours) ON alias.theirs = trim(given.symbol)"
-    )
 
 
 class _Fields:

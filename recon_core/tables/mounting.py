@@ -20,7 +20,7 @@ import duckdb
 
 from recon_core.errors import BookError, EngineError, MalformedError, ReconError, excerpt
 from recon_core.model import POSITION_COLUMNS, PRICE_PLACES, Position, Relation
-from recon_core.sql import identifier, over, quoted
+from recon_core.sql import aliased, identifier, over, quoted
 from recon_core.tables import numbers
 from recon_core.tables.canonical import DESCRIPTIVE, PROBLEM, SOURCE_ROW, TYPES, canonical, plain_keys
 from recon_core.tables.faults import FAULT_BITS, KEY_PADDED, Fault, reason
@@ -86,13 +86,15 @@ def mount(
     float_places: int = 9,
     defaults: Mapping[str, str] | None = None,
     keyed: bool = False,
+    aliases: Mapping[str, str] | None = None,
 ) -> Mounted:
     """Make ``relation`` readable as the view ``name``: over the file itself where it is typed (nothing is copied), else over a
     temporary table into which its texts are parsed once.
 
     ``timezone`` (IANA) says where times without an offset are; ``float_places`` is how many decimals of a binary float are
     believed; ``defaults`` are constants for columns that the source lacks; with ``keyed``, faults name the position beside the
-    row. A source that cannot be read at all, or has no symbol or quantity, raises BookError or MalformedError.
+    row; ``aliases`` are our names of its symbols. A source that cannot be read at all, or has no symbol or quantity, raises
+    BookError or MalformedError.
     """
     refused: type[ReconError] = BookError if book else MalformedError
     try:
@@ -101,6 +103,9 @@ def mount(
         raise_unreadable(error, relation, refused)
     types = {str(row[0]): str(row[1]) for row in found}
     query = relation.query
+    if aliases and "symbol" in types:
+        query = aliased(query, aliases, types)
+        types.setdefault("raw_symbol", "VARCHAR")
     missing = [(column, text) for column, text in (defaults or {}).items() if column not in types]
     if missing:
         query = f"SELECT *, {', '.join(f'{quoted(text)} AS {column}' for column, text in missing)} FROM ({query})"
@@ -147,7 +152,9 @@ def _is_narrow(type_name: str) -> bool:
     return parts is not None and int(parts[1]) <= 18 and int(parts[2]) <= PRICE_PLACES
 
 
-def mount_positions(connection: duckdb.DuckDBPyConnection, name: str, positions: Sequence[Position]) -> Mounted:
+def mount_positions(
+    connection: duckdb.DuckDBPyConnection, name: str, positions: Sequence[Position], *, aliases: Mapping[str, str] | None = None
+) -> Mounted:
     """Make an adapter's objects readable as the view ``name``; a column that is None on all of them is not present."""
     given = f"{name} given"
     columns = [
@@ -161,7 +168,7 @@ def mount_positions(connection: duckdb.DuckDBPyConnection, name: str, positions:
     load_texts(connection, given, columns, [texts])
     try:
         relation = Relation(f"SELECT * FROM {identifier(given)}", name=name)
-        return mount(connection, name, relation, book=False)
+        return mount(connection, name, relation, book=False, aliases=aliases)
     finally:
         connection.execute(f"DROP TABLE {identifier(given)}")
 
