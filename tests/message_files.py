@@ -13,7 +13,6 @@ from recon_core.errors import BrokerError
 from recon_core.host import load_host
 from recon_core.model import Ask, Feed, FeedStatus
 
-
 BROKERS = load_host().brokers
 
 

@@ -205,6 +205,11 @@ def test_one_holding_twice_at_a_place_is_refused(tmp_path: Path) -> None:
             read(tmp_path, message(*parts))
 
 
+def test_sub_accounts_of_one_name_in_two_accounts_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(MalformedError, match="stands in account 001 twice"):
+        read(tmp_path, message(safe(holding(), account="001")), message(safe(holding(), account="001", place="X"), account="S 2"))
+
+
 def pages(*shapes: str, **changed: object) -> list[bytes]:
     """Pages with a holding each, of these 28E."""
     isins = (APPLE, MSFT, BOND)

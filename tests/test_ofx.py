@@ -187,6 +187,15 @@ def test_an_isin_is_one_and_names_it_where_the_option_says_so(tmp_path: Path) ->
     assert read(tmp_path, payload, symbol="isin").positions[0].symbol == "US0378331005"
 
 
+@pytest.mark.case("D06")
+def test_a_security_with_two_tickers_has_none(tmp_path: Path) -> None:
+    info = (
+        security("037833100", "AAPL") + security("037833100", "AAPL") + security("594918104", "MSFT") + security("594918104", "MSF")
+    )
+    feed = read(tmp_path, document(statement(holding(), holding("594918104")), securities=info))
+    assert [position.symbol for position in feed.positions] == ["AAPL", "594918104"]
+
+
 @pytest.mark.parametrize(
     ("written", "timezone", "as_of", "date_only"),
     [

@@ -68,9 +68,8 @@ def custody_feed(pages: Sequence[Page]) -> Feed:
     totals: list[ControlTotal] = []
     reasons: list[str] = []
     notes = [note for page in pages for note in page.notes]
-    lots = False
+    lots = _parts_of_one(pages)
     for account, its in accounts.items():
-        lots = _parts_of_one(its) or lots
         totals += [_flat(part) for page in its for part in page.flat_parts]
         trouble = _pages_missing(its) or _worth_otherwise(its, notes)
         flat = all(page.holds_nothing for page in its)
@@ -106,14 +105,18 @@ def _flat(account: str | None) -> ControlTotal:
 def _parts_of_one(pages: Sequence[Page]) -> bool:
     """Whether a position is listed in parts, by where it is kept. What is listed twice in one place is refused."""
     parts: dict[tuple[str | None, str], set[str]] = {}
+    owners: dict[tuple[str | None, str], str | None] = {}
     for page in pages:
         if page.holds_nothing and page.holdings:
             raise MalformedError(f"{page.place}: it says that nothing is held, and lists holdings; nothing was compared")
         for holding in page.holdings:
             position = holding.position
-            seen = parts.setdefault((position.account, position.symbol), set())
-            if holding.part in seen:
-                raise MalformedError(f"{page.place}: {position.symbol} stands in account {position.account} twice")
+            key = (position.account, position.symbol)
+            seen = parts.setdefault(key, set())
+            if holding.part in seen or owners.setdefault(key, page.account) != page.account:
+                raise MalformedError(
+                    f"{page.place}: {position.symbol} stands in account {position.account} twice; nothing was compared"
+                )
             seen.add(holding.part)
     return any(len(seen) > 1 for seen in parts.values())
 
@@ -153,14 +156,13 @@ def zone_of(settings: Mapping[str, Any], stamp: datetime, *, bare: bool, place: 
     name = settings.get("timezone")
     if stamp.tzinfo is None and not name and not bare:
         raise MalformedError(f"{place}: the statement's time {stamp} has no time zone: say `timezone`")
+    if not 1900 < stamp.year < 9999:
+        raise MalformedError(f"{place}: {stamp.isoformat()} is no time of this world; nothing was compared")
     try:
         zone: tzinfo = ZoneInfo(name) if name else UTC
-        placed = stamp if stamp.tzinfo else stamp.replace(tzinfo=zone)
-        placed.astimezone(UTC)
     except (ValueError, KeyError, OSError):
         raise MalformedError(f"timezone: {name!r} is no IANA time zone such as America/New_York") from None
-    except OverflowError:
-        raise MalformedError(f"{place}: {stamp.isoformat()} is no time of this world") from None
+    placed = stamp if stamp.tzinfo else stamp.replace(tzinfo=zone)
     return placed if bare else placed.astimezone(UTC)
 
 

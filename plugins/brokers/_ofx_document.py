@@ -100,7 +100,11 @@ def read_statements(raw: bytes, place: str) -> list[Statement]:
     root = read_ofx(raw, place)
     status = find(find(root, "SONRS"), "STATUS")
     _accepted(status, f"{place}: sign-on")
-    securities = {identity(info): parent for parent in children(find(root, "SECLIST")) for info in parent.iter("SECINFO")}
+    securities: dict[tuple[str, str], Element] = {}
+    for info in children(find(root, "SECLIST")):
+        known = securities.setdefault(identity(info), info)
+        if said(known, "TICKER") != said(info, "TICKER"):
+            securities[identity(info)] = Element(info.tag)  # which of two tickers it has is not known
     answers = [answer for group in root.iter("INVSTMTMSGSRSV1") for answer in group.iter("INVSTMTTRNRS")]
     if not answers:
         raise MalformedError(f"{place}: it has no investment statement (INVSTMTTRNRS); nothing was compared")

@@ -165,7 +165,7 @@ def _held(
     if len(held) < len(reports):
         notes.append(f"{len(reports) - len(held)} reports are no positions (724) and are left out")
     types = {quantity.get(703, "") for report in held for quantity in report.quantities} - {""}
-    wanted = next((kind for kind in settings["position_types"] if kind in types), "")
+    wanted = next((kind for kind in settings.get("position_types") or ("FIN", "TQ") if kind in types), "")
     if types and not wanted:
         raise MalformedError(f"quantities are of the types {', '.join(sorted(types))[:80]}: say which one in `position_types`")
     positions: list[Position] = []
@@ -182,7 +182,7 @@ def _held(
         if long < 0:
             raise MalformedError(f"{report.place}: 704={long} is a long quantity below zero; nothing was compared")
         common, short = _described(report, settings), short.copy_abs()  # a short is short whatever its sign
-        if settings["legs"] == "net":
+        if settings.get("legs") != "split":
             positions.append(Position(quantity=EXACT.subtract(long, short), **common))
             continue
         if long or not short:
@@ -205,7 +205,7 @@ def _described(report: Message, settings: Mapping[str, Any]) -> dict[str, Any]:
         "raw_symbol": report.said(55) if report.said(55) not in ("", "[N/A]", symbol) else None,
         "asset_class": ASSET_CLASSES.get(kind) or ASSET_CLASSES.get(cfi[:1]) or kind or cfi or None,
         "currency": report.said(15) or None,
-        "avg_price" if settings["price_is"] == "average" else "market_price": price,
+        "avg_price" if settings.get("price_is") == "average" else "market_price": price,
         "multiplier": multiplier,
         "isin": identifiers.get("4") or None,
         "cusip": identifiers.get("1") or None,
@@ -221,7 +221,7 @@ def _symbol(report: Message, settings: Mapping[str, Any]) -> str:
     """The instrument's name. Series of options and futures that share a root are told apart, or two would look like one."""
     isin = {**report.identifiers, report.said(22): report.said(48)}.get("4", "")
     root = report.said(55) if report.said(55) != "[N/A]" else ""
-    if isin and (settings["symbol"] == "isin" or not root):
+    if isin and (settings.get("symbol") == "isin" or not root):
         return isin
     root = root or report.said(48)
     if not root:
@@ -249,8 +249,10 @@ def _as_of(answers: Sequence[Message], settings: Mapping[str, Any]) -> tuple[dat
             try:
                 stamp = datetime.fromisoformat(text[:10].partition("T")[0] if tag == 715 else text)
                 zone = ZoneInfo(settings.get("timezone") or "UTC") if tag == 715 else UTC
+                if not 1900 < stamp.year < 9999:
+                    raise ValueError
                 stamps.add((stamp if stamp.tzinfo else stamp.replace(tzinfo=zone)).astimezone(zone))
-            except (ValueError, KeyError, OSError, OverflowError):
+            except (ValueError, KeyError, OSError):
                 raise MalformedError(f"{answer.place}: {tag}={text[:40]!r} is no time, or `timezone` no IANA time zone") from None
     if not stamps:
         raise MalformedError(f"{answers[0].place}: neither a business date (715) nor a sending time (52); nothing was compared")

@@ -13,7 +13,8 @@ from recon_core import Ask, Broker, Feed, IncompleteError, MalformedError, Posit
 
 from ._custody import MOST_DIGITS, OPTIONS, Holding, Page, custody_feed, described, zone_of
 
-MESSAGE = re.compile(r"(?:\{2:([^{}]*)\})?(?:\{3:(?:[^{}]|\{[^{}]*\})*\})?\{4:[ \t]*\r?\n(.*?)\r?\n-\}", re.DOTALL)
+KIND = re.compile(r"\{2:[IO](\d{3})")
+REST = re.compile(r":16[RS]:|\{[12]:")
 FIELD = re.compile(r"^:(\d\d[A-Z]?):", re.MULTILINE)
 NUMBER = re.compile(r"(N?)(\d+(?:,\d*)?)", re.ASCII)
 AMOUNT = re.compile(r"(N?)([A-Z]{3})(\d+(?:,\d*)?)", re.ASCII)
@@ -107,16 +108,17 @@ def read_messages(raw: bytes, place: str) -> list[Block]:
         text = raw.decode("latin-1")
     messages: list[Block] = []
     end = 0
-    for found in MESSAGE.finditer(text):
+    while (start := text.find("{4:", end)) >= 0:
         where = f"{place}: message {len(messages) + 1}"
-        if (found[1] or "O535")[1:4] != "535":
-            raise MalformedError(f"{where} is an MT{(found[1] or '')[1:4]}, and MT535 is due; nothing was compared")
-        if re.search(r"\{4:|:16[RS]:", text[end : found.start()]) or "{4:" in found[2]:
-            end = len(text) + 1
+        head, stop = text[end:start], text.find("\n-}", start)
+        kinds = KIND.findall(head)
+        if kinds and kinds[-1] != "535":
+            raise MalformedError(f"{where} is an MT{kinds[-1]}, and MT535 is due; nothing was compared")
+        if stop < 0 or text.find("{4:", start + 3, stop) >= 0 or ":16R:" in head:
             break
-        messages.append(_tree(found[2], where))
-        end = found.end()
-    if not messages or end > len(text) or re.search(r"\{4:|:16[RS]:|\{[12]:[^}]*\Z", text[end:]):
+        messages.append(_tree(text[start + 3 : stop], where))
+        end = stop + 3
+    if not messages or start >= 0 or REST.search(text, end):
         raise MalformedError(f"{place}: message {len(messages) + 1} is not whole ({{4: to -}}): cut short? nothing was compared")
     return messages
 
