@@ -243,6 +243,12 @@ def test_the_acknowledgement_states_the_count(tmp_path: Path) -> None:
     assert read(tmp_path, announced, report(total=...) + report("IBM", total=...)).status is FeedStatus.COMPLETE
 
 
+def test_an_account_that_is_only_acknowledged_is_not_proven(tmp_path: Path) -> None:
+    announced = message([(721, "K"), (710, "R1"), (727, 1), (728, 0), (715, "20261120"), (1, "ALL")], kind="AO")
+    feed = read(tmp_path, announced, report())
+    assert (feed.status, feed.accounts) == (FeedStatus.COMPLETE, ("00123",))
+
+
 @pytest.mark.parametrize(("result", "error"), [("1", RequestError), ("3", AuthError), ("99", RequestError)])
 def test_a_refusal_is_an_error_and_no_empty_account(tmp_path: Path, result: str, error: type[Exception]) -> None:
     with pytest.raises(error, match="unknown account"):

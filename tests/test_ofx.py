@@ -432,6 +432,7 @@ def test_evidence_is_since_the_time_asked_for_and_says_where_it_begins_later(tmp
     before, after = datetime(2026, 11, 18, 15, tzinfo=UTC), datetime(2026, 11, 18, 16, tzinfo=UTC)
     assert len(evidence(tmp_path, *EVERYTHING, since=before).fills) == 3
     assert evidence(tmp_path, *EVERYTHING, since=after).fills == ()
+    assert [entry.id for entry in evidence(tmp_path, *EVERYTHING, since=after).movements] == ["K1"]  # it has a day and no time
     late = evidence(tmp_path, start="20261119", since=before)
     assert (late.complete, late.reason) == (
         False,

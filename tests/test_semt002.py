@@ -129,6 +129,12 @@ def test_a_wrapped_document_and_the_accounting_report_are_read_alike(tmp_path: P
     assert held(read(tmp_path, wrapped)) == {("S 02500", APPLE): "100"}
 
 
+def test_several_reports_in_one_envelope_are_pages_of_one(tmp_path: Path) -> None:
+    inside = b"".join(page.partition(b"\n")[2] for page in pages((1, "false"), (2, "true")))
+    feed = read(tmp_path, b"<Batch>" + inside + b"</Batch>")
+    assert (feed.status, len(feed.positions)) == (FeedStatus.COMPLETE, 2)
+
+
 @pytest.mark.case("C03")
 def test_a_face_amount_is_priced_per_cent_so_that_the_product_is_money(tmp_path: Path) -> None:
     cfi = "<ClssfctnTp><ClssfctnFinInstrm>DBFTFB</ClssfctnFinInstrm></ClssfctnTp>"
@@ -230,6 +236,8 @@ def test_an_account_and_its_sub_accounts_are_not_taken_for_both(tmp_path: Path) 
         read(tmp_path, payload)
     assert held(read(tmp_path, payload, sub_accounts="breakdown")) == {("S 02500", APPLE): "100"}
     assert len(read(tmp_path, payload, sub_accounts="separate").positions) == 3
+    with pytest.raises(MalformedError, match="no breakdown"):
+        read(tmp_path, document(balance(), sub_account("SUB-1", balance(MSFT))), sub_accounts="breakdown")
 
 
 @pytest.mark.case("E02")

@@ -113,7 +113,7 @@ def snapshot(messages: Sequence[Message], settings: Mapping[str, Any]) -> Feed:
     asked: dict[str | None, str] = {}
     for request, answers in requests.items():
         found, stated = _counted(answers, notes)
-        accounts = sorted({_account(answer, settings) for answer in answers}, key=str)
+        its = sorted({_account(answer, settings) for answer in answers}, key=str)
         named = f"request {request!r}" if request else "the reports without a request (710)"
         if stated is None:
             reasons.append(f"{named}: no report states how many there are (727)")
@@ -122,8 +122,8 @@ def snapshot(messages: Sequence[Message], settings: Mapping[str, Any]) -> Feed:
         elif not found and not any(answer.said(728) == "2" for answer in answers):
             reasons.append(f"{named}: 727=0 without 728=2: it does not say that nothing is held")
         elif not found:
-            totals += [ControlTotal("rows", Decimal(0), account=account, source="728=2, 727=0") for account in accounts]
-        for account in accounts:
+            totals += [ControlTotal("rows", Decimal(0), account=account, source="728=2, 727=0") for account in its]
+        for account in its:
             if request and not request.startswith("batch ") and asked.setdefault(account, request) != request:
                 both = f"requests {asked[account]!r} and {request!r}"
                 raise MalformedError(f"account {account} is reported for {both}; one snapshot is due (does `path` fit old files?)")
@@ -136,8 +136,9 @@ def snapshot(messages: Sequence[Message], settings: Mapping[str, Any]) -> Feed:
         return Feed.partial(positions, reason="; ".join(reasons), control_totals=tuple(totals), **more)
     if reports and len(positions) == len(reports):
         totals.append(ControlTotal("rows", Decimal(len(reports)), source="727"))
-    proven = sorted({account for answer in answers if (account := _account(answer, settings))})
-    return Feed.complete(positions, accounts=tuple(proven), control_totals=tuple(totals), **more)
+    proven = {position.account for position in positions} | {total.account for total in totals}
+    accounts = tuple(sorted(account for account in proven if account))
+    return Feed.complete(positions, accounts=accounts, control_totals=tuple(totals), **more)
 
 
 def _counted(answers: Sequence[Message], notes: list[str]) -> tuple[list[Message], Decimal | None]:

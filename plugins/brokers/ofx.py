@@ -220,8 +220,8 @@ def transactions(statements: Sequence[Statement], settings: Mapping[str, Any], s
             if row.tag in ("DTSTART", "DTEND"):
                 continue
             place = f"{statement.place}: {row.tag} {said(row, 'FITID')[:40]}"
-            stamp, _ = stamp_of(said(row, "DTTRADE") or said(row, "DTPOSTED"), place, settings)
-            if since is not None and stamp < since:
+            stamp, bare = stamp_of(said(row, "DTTRADE") or said(row, "DTPOSTED"), place, settings)
+            if since is not None and (stamp.date() < since.date() if bare else stamp < since):
                 continue
             entry = _transaction(row, stamp, statement, settings, place)
             (fills if isinstance(entry, Fill) else movements).append(entry)  # type: ignore[arg-type]

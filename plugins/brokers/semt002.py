@@ -82,10 +82,14 @@ def _page(body: Element, place: str, settings: Mapping[str, Any]) -> Page:
     parts = [(_sub_account(part) or page.account, part) for part in _children(body, "SubAcctDtls")]
     own = list(_holdings(_children(body, "BalForAcct"), page.account, page, settings))
     theirs = [holding for owner, part in parts for holding in _holdings(_children(part, "BalForSubAcct"), owner, page, settings)]
-    both = {holding.position.symbol for holding in own} & {holding.position.symbol for holding in theirs}
+    symbols, theirs_alone = {holding.position.symbol for holding in own}, {holding.position.symbol for holding in theirs}
+    both, theirs_alone = symbols & theirs_alone, theirs_alone - symbols
     if both and not settings.get("sub_accounts"):
         said = f"{min(both)[:40]} stands in account {page.account} and in a sub-account"
         raise MalformedError(f"{place}: {said}: say in `sub_accounts` whether one is a part of the other")
+    if theirs_alone and settings.get("sub_accounts") == "breakdown":
+        said = f"{min(theirs_alone)[:40]} stands in a sub-account and not in account {page.account}"
+        raise MalformedError(f"{place}: {said}: sub-accounts are no breakdown of it (`sub_accounts`)")
     page.holdings = own if settings.get("sub_accounts") == "breakdown" else own + theirs
     page.flat_parts = [owner for owner, part in parts if owner and _flag(part, "ActvtyInd", place) is False]
     total = _child(body, "AcctBaseCcyTtlAmts")
