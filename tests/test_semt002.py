@@ -87,7 +87,7 @@ def document(
 def test_a_balance_is_a_position_with_its_exact_fields(tmp_path: Path) -> None:
     feed = read(tmp_path, document(balance(quantity="1234.123456789012345678")))
     (position,) = feed.positions
-    assert (position.account, position.symbol, position.isin) == ("S 02500", APPLE, APPLE)
+    assert (position.account, position.symbol, position.isin, position.raw_symbol) == ("S 02500", APPLE, APPLE, None)
     assert position.quantity == Decimal("1234.123456789012345678")
     assert (position.market_price, position.currency) == (Decimal("187.25"), "USD")
     assert (feed.status, feed.basis, feed.date_only, feed.lots) == (FeedStatus.COMPLETE, "trade", True, False)

@@ -182,7 +182,7 @@ def _position(balance: Element, account: str | None, page: Page, settings: Mappi
     return Position(
         account=account,
         symbol=symbol,
-        raw_symbol=next((name for name in (isin, cusip, other) if name and name != symbol), None),
+        raw_symbol=raw if (raw := isin or cusip or other) != symbol else None,
         asset_class=_text(attributes, "ClssfctnTp") or None,
         currency=next(iter(money), "") or _text(attributes, "DnmtnCcy") or None,
         quantity=quantity.copy_negate() if quantity and side == "SHOR" else quantity,
