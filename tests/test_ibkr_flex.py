@@ -325,6 +325,19 @@ def test_the_net_asset_value_is_met_in_base_currency():
     assert read(one(*rows, net=worth("4900")), value_tolerance_pct=2).status is FeedStatus.COMPLETE
 
 
+def test_the_net_asset_value_is_a_control_total_where_all_is_in_base_currency():
+    bond = position("T 4 1/4", "10000", "98.5", "9850", assetCategory="BOND")
+    zero = position("GONE", "0", "1")
+    (total,) = read(one(position(), bond, zero, net=worth("4100", bonds="9850"))).control_totals
+    assert (total.kind, total.stated, total.account, total.tolerance) == ("market_value", 13950, "U1", Decimal("13.97"))
+    (flat,) = read(one(net=worth("0"))).control_totals
+    assert (flat.stated, flat.tolerance) == (0, 0)
+    euro = position("BMW", "10", "80", currency="EUR", fxRateToBase="1.08")
+    future = position("ESZ6", "1", "6800", "340000", assetCategory="FUT", multiplier="50")
+    assert read(one(position(), euro, net=worth("4964"))).control_totals == ()
+    assert read(one(position(), future, net=worth())).control_totals == ()
+
+
 @pytest.mark.case("A11")
 def test_a_long_and_a_short_that_cancel_in_the_net_are_still_missed():
     net = worth("0", stockLong="10000", stockShort="-10000", optionsLong="0", optionsShort="0")
@@ -348,14 +361,15 @@ def test_a_value_in_base_currency_needs_no_rate():
 @pytest.mark.parametrize(
     ("row", "net", "said"),
     [
-        (position(fxRateToBase=...), worth(), "no positionValue, fxRateToBase or known category of MSFT"),
-        (position(assetCategory="FOP"), worth(), "known category of MSFT"),
+        (position(fxRateToBase=...), worth(), "no positionValue, fxRateToBase or total of the category of MSFT"),
+        (position(assetCategory="FOP"), worth(), "total of the category of MSFT"),
+        (position(), worth(stock=...), "total of the category of MSFT"),
         (position(), worth(reportDate="20261119"), "0 times for 2026-11-20"),
         (position(), worth(slbDirectSecuritiesLent="100"), "lent or borrowed"),
         (
             position(),
             tag("EquitySummaryInBase", tag("EquitySummaryByReportDateInBase", reportDate="20261120")),
-            "no part such as Stock",
+            "no part of it such as Stock",
         ),
         (position(), None, "tick Net Asset Value"),
     ],
@@ -441,6 +455,15 @@ def test_lots_that_do_not_add_up_to_their_summary_are_a_note():
     feed = read(one(position(quantity="10"), position(quantity="4", **LOT)))
     assert [p.quantity for p in feed.positions] == [10]
     assert any("do not add up" in note for note in feed.notes)
+
+
+@pytest.mark.case("E03")
+def test_lots_and_rows_of_an_unknown_level_are_not_added_up():
+    for level in ("", "FOO"):
+        rows = [position(quantity="10", levelOfDetail=level), position(quantity="10", **LOT)]
+        assert f"levelOfDetail '{level}', 'LOT'" in refusal(MalformedError, one(*rows))
+    feed = read(one(position(quantity="10", levelOfDetail="FOO"), position(quantity="10")))
+    assert [p.quantity for p in feed.positions] == [10]
 
 
 @pytest.mark.case("E01")
@@ -604,6 +627,25 @@ def test_friday_s_statement_is_that_of_the_weekend():
     refusal(NotReadyError, one(position()), ask=Ask(as_of=datetime(2026, 11, 23, 21, tzinfo=UTC)))
     feed = read(one(position(), day="20261122"))
     assert feed.as_of == CLOSE
+    saturday = one(position(reportDate="20261121"), day="20261121")
+    assert len(read(saturday, ask=Ask(as_of=datetime(2026, 11, 22, 18, tzinfo=UTC))).positions) == 1
+
+
+@pytest.mark.parametrize(
+    ("written", "symbol"),
+    [
+        ("AAPL  261218C00250000", "AAPL261218C00250000"),
+        ("AAPL1 261218P00250000", "AAPL1261218P00250000"),
+        ("SPXW  261218P06800500", "SPXW261218P06800500"),
+        ("GOOGLE261218P00250000", "GOOGLE261218P00250000"),
+        ("ANET 18DEC26 115 P", "ANET 18DEC26 115 P"),
+        ("AAPL 261218C00250000", "AAPL 261218C00250000"),
+        ("A B   261218C00250000", "A B   261218C00250000"),
+    ],
+)
+def test_only_the_symbol_of_an_exact_occ_option_loses_its_blanks(written, symbol):
+    (held,) = read(one(position(written, "1", "3", "300", assetCategory="OPT", multiplier="100"))).positions
+    assert (held.symbol, held.raw_symbol) == (symbol, written if written != symbol else None)
 
 
 def test_the_day_that_is_asked_for_is_found_among_several():
@@ -639,9 +681,10 @@ def test_two_statements_of_one_account_and_day_are_refused():
     assert "account U1 is in several statements" in refusal(MalformedError, response(each, other))
 
 
-def test_a_statement_made_before_the_close_is_noted():
+def test_a_statement_made_before_the_close_is_of_that_time():
     feed = read(one(position(), whenGenerated="20261120;103000"))
     assert any("before the close" in note for note in feed.notes)
+    assert (feed.as_of, feed.date_only) == (datetime(2026, 11, 20, 15, 30, tzinfo=UTC), False)
 
 
 # Files

@@ -9,7 +9,7 @@ from datetime import date
 from decimal import Decimal, localcontext
 from typing import TypeVar
 
-from recon_core import Cash, MalformedError, Position, RequestError
+from recon_core import Cash, ControlTotal, MalformedError, Position, RequestError
 
 from ._flex_reader import Row, Statement
 from ._flex_totals import Line, compared
@@ -25,7 +25,7 @@ ASSET_CLASSES = {
 }
 """The engine's words for IBKR's categories; any other passes through in lower case."""
 
-OCC = re.compile(r"([A-Z0-9. ]{6})(\d{6}[CP]\d{8})", re.ASCII)
+OCC = re.compile(r"(?=.{21}$)([A-Z0-9.]{1,6}) *(\d{6}[CP]\d{8})", re.ASCII)
 PER_CENT_OF_PAR = ("BOND", "BILL")
 _PRICED = {"STK", "OPT", "FUT", "FOP"}
 _CENT = Decimal("0.01")
@@ -42,6 +42,7 @@ class Held:
     positions: tuple[Position, ...]
     accounts: tuple[str, ...]
     cash: tuple[Cash, ...] = ()
+    totals: tuple[ControlTotal, ...] = ()
     trouble: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
@@ -77,21 +78,29 @@ def _held_in(statement: Statement, tolerance_pct: Decimal) -> Held:
     accounts = sorted({line.account for line in lines if line.account} | ({statement.account} if statement.account else set()))
     day = _day(statement, lines)
     trouble: list[str] = []
+    totals: list[ControlTotal] = []
     for account in accounts:
         rows = [line for group in used.values() for line in group if line.account == account]
-        found, remark = compared(statement, account, day, rows, tolerance_pct)
-        trouble += [found] if found else []
-        notes += [remark] if remark else []
-    if statement.generated is not None and statement.generated <= statement.until and statement.generated.date() == day:
-        notes.append(f"{statement.place}: made at {statement.generated:%Y-%m-%d %H:%M}, before the close of the day that it is of")
-    return Held(statement, day, tuple(positions), tuple(accounts), tuple(_cash(statement)), tuple(trouble), tuple(notes))
+        found = compared(statement, account, day, rows, tolerance_pct)
+        trouble += [found.trouble] if found.trouble else []
+        notes += [found.remark] if found.remark else []
+        held = [position for position in positions if position.account == account]
+        worth = _value(held)
+        if found.total is not None and worth is not None and abs(worth - found.total.stated) <= found.total.tolerance:
+            totals.append(found.total)  # prices are rounded, and positionValue, which met it, is not
+    if statement.early:
+        notes.append(
+            f"{statement.place}: made on {statement.generated:%Y-%m-%d at %H:%M}, before the close of the day that it is of"
+        )
+    cash = tuple(_cash(statement))
+    return Held(statement, day, tuple(positions), tuple(accounts), cash, tuple(totals), tuple(trouble), tuple(notes))
 
 
 def symbol_of(row: Row, category: str, what: str) -> tuple[str, str | None]:
     """The symbol, and IBKR's own spelling where that is another: OCC symbols lose the blanks that pad their root."""
     raw = row.due("symbol", what)
     found = OCC.fullmatch(raw) if category == "OPT" else None
-    symbol = found[1].rstrip() + found[2] if found else raw
+    symbol = found[1] + found[2] if found else raw
     written = row.value["symbol"]
     return symbol, written if written != symbol else None
 
@@ -136,6 +145,12 @@ def _used(group: list[Line], notes: list[str]) -> list[Line]:
     summaries = [line for line, detail in zip(group, details, strict=True) if detail == "SUMMARY"]
     lots = [line for line, detail in zip(group, details, strict=True) if detail != "SUMMARY"]
     if not summaries:
+        levels = sorted(set(details))
+        if len(levels) > 1:
+            raise MalformedError(
+                f"{first.row.place}: {first.symbol} has rows of levelOfDetail {', '.join(map(repr, levels))}: which of them add up"
+                " is not known; nothing was compared"
+            )
         return lots
     if len(summaries) > 1 and len({line.row.said("model") for line in summaries}) < len(summaries):
         raise MalformedError(
@@ -203,6 +218,16 @@ def _market_price(line: Line, notes: list[str]) -> Decimal | None:
         )
     notes.append(f"{line.symbol}: its markPrice is left out, for it does not give its positionValue of {line.value}")
     return None
+
+
+def _value(positions: Iterable[Position]) -> Decimal | None:
+    """What the engine makes of positions, None where one has no price."""
+    worth = Decimal(0)
+    for position in positions:
+        if position.quantity and position.market_price is None:
+            return None
+        worth += position.quantity * (position.market_price or 0) * (1 if position.multiplier is None else position.multiplier)
+    return worth
 
 
 def _average(group: list[Line]) -> Decimal | None:

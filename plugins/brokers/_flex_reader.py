@@ -153,6 +153,11 @@ class Statement:
         """The last day of the period."""
         return self.until.date()
 
+    @property
+    def early(self) -> bool:
+        """Whether it was made on its last day before the close: it is of that time, then."""
+        return self.generated is not None and self.date_only and self.generated < self.until and self.generated.date() == self.day
+
     def has(self, section: str) -> bool:
         """Whether the query has a section, be it empty."""
         return self.element.find(section) is not None

@@ -36,8 +36,8 @@ class IbkrFlex(Broker):
                   account. Empty, it proves the account flat. Each position against its own value, all of them against the net
                   asset value (long and short, in base currency), and as many statements as are announced
     As of         16:00 of the day that the statement ends with (``timezone``). IBKR makes statements once a day, in the night after
-                  the close: one of another day than the one asked for is not ready. For a weekend Friday's is taken; for a holiday
-                  ask for the business day before it
+                  the close: give the broker a ``due`` of its own for the next morning. One of another day than the one asked for is
+                  not ready. For a weekend Friday's is taken; for a holiday ask for the business day before it
     Basis         trade date
     Quirks        errors come with a status of 200; a statement takes some seconds to be made and is asked for again until the
                   deadline; SUMMARY and LOT rows are never added up together, and lots of one instrument are one position; prices
@@ -135,6 +135,7 @@ class IbkrFlex(Broker):
         if not reference:
             raise MalformedError(f"{base}/SendRequest: the answer has neither a ReferenceCode nor an error: a proxy's?")
         url = (begun.body.findtext("Url") or "").strip() or f"{base}/GetStatement"
+        await asyncio.sleep(min(float(self.settings["poll_seconds"]), 1))  # a second question within a second is refused
         answer = await self._until_made(self.http.handed(url, hosts=HOSTS, like=base), reference, ends)
         statements, missing = statements_in(answer.body, "Flex statement", self._zone)
         return statements, [missing] if missing else [], answer.sha256
@@ -188,8 +189,9 @@ def _newest(statements: Sequence[Statement], asked: date | None) -> list[Stateme
 
 def _feed(held: Sequence[Held], asked: date | None, trouble: Sequence[str], sha256: str | None) -> Feed:
     """The positions of all accounts that are of the same day."""
-    wanted = {asked, weekday_before(asked)} if asked else {max(each.day for each in held)}
-    used = [each for each in held if each.day in wanted]
+    last = asked or max(each.day for each in held)
+    first = weekday_before(asked) if asked else last
+    used = [each for each in held if first <= each.day <= last]
     if not used:
         days = ", ".join(sorted({str(each.day) for each in held}))
         raise NotReadyError(
@@ -207,11 +209,10 @@ def _feed(held: Sequence[Held], asked: date | None, trouble: Sequence[str], sha2
     twice = sorted({account for account in accounts if accounts.count(account) > 1})
     if twice:
         raise MalformedError(f"account {', '.join(twice)} is in several statements of {day}; nothing was compared")
-    latest = max(each.statement.until for each in used)
-    exact = latest.date() == day and not any(each.statement.date_only for each in used)
+    times = [_time(each) for each in used]
     more: dict[str, Any] = {
-        "as_of": latest if exact else _close(day, latest),
-        "date_only": not exact,
+        "as_of": min(time for time, _ in times),
+        "date_only": all(date_only for _, date_only in times),
         "basis": "trade",
         "sha256": sha256,
         "cash": [cash for each in used for cash in each.cash],
@@ -220,11 +221,18 @@ def _feed(held: Sequence[Held], asked: date | None, trouble: Sequence[str], sha2
     positions = [position for each in used for position in each.positions]
     if reasons:
         return Feed.partial(positions, reason="; ".join(reasons), **more)
-    return Feed.complete(positions, accounts=accounts, **more)
+    totals = [total for each in used for total in each.totals]
+    return Feed.complete(positions, accounts=accounts, control_totals=totals, **more)
 
 
-def _close(day: date, latest: datetime) -> datetime:
-    return datetime.combine(day, CLOSE, latest.tzinfo)
+def _time(held: Held) -> tuple[datetime, bool]:
+    """The time that positions are of, and whether only their day is known."""
+    statement = held.statement
+    if statement.early and statement.generated is not None and held.day == statement.day:
+        return statement.generated, False
+    if held.day == statement.day:
+        return statement.until, statement.date_only
+    return datetime.combine(held.day, CLOSE, statement.zone), True
 
 
 @hookimpl
