@@ -5,78 +5,19 @@ from __future__ import annotations
 import asyncio
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
-from canaries import ALPACA
+from alpaca_samples import SECRETS, account, alpaca, row
 from loopback import Loopback, Reply, as_json, serving
 
-from recon_core.brokers import Broker
 from recon_core.errors import AuthError, BrokerError, MalformedError, NotReadyError, ThrottledError, TransientError
-from recon_core.host import load_host
+from recon_core.evidence import Cash
 from recon_core.http import Http
 from recon_core.model import Ask, Feed, FeedStatus
 
-FILE = Path(__file__).parents[1] / "plugins" / "brokers" / "alpaca.py"
-SECRETS = {"key_id": ALPACA["ALPACA_KEY_ID"], "secret_key": ALPACA["ALPACA_SECRET_KEY"]}
 NOW = Ask()
 AS_OF = datetime(2026, 11, 20, 21, 5, tzinfo=UTC)
-
-
-def adapter_class() -> type[Broker]:
-    """The class as the host gives it to a run; as a drop-in where this tree is not installed."""
-    with TemporaryDirectory() as folder:
-        copy = Path(folder) / "brokers" / FILE.name
-        copy.parent.mkdir(mode=0o700)
-        copy.write_bytes(FILE.read_bytes())
-        copy.chmod(0o600)
-        return load_host(drop_ins=Path(folder)).brokers["alpaca"]
-
-
-ADAPTER = adapter_class()
-
-
-def row(symbol: str = "MSFT", qty: str = "10", **more: Any) -> dict[str, Any]:
-    """A position as Alpaca writes it; a field set to ... is left out."""
-    short = more.get("side") == "short"
-    full = {
-        "asset_id": f"id-of-{symbol}",
-        "symbol": symbol,
-        "exchange": "NASDAQ",
-        "asset_class": "us_equity",
-        "avg_entry_price": "400.25",
-        "qty": qty,
-        "qty_available": qty,
-        "side": "long",
-        "market_value": "-4100" if short else "4100",
-        "cost_basis": "4002.5",
-        "unrealized_pl": "97.5",
-        "current_price": "410",
-        "lastday_price": "409.1",
-        **more,
-    }
-    return {name: value for name, value in full.items() if value is not ...}
-
-
-def account(long: str = "4100", short: str = "0", **more: Any) -> dict[str, Any]:
-    """An account as Alpaca writes it."""
-    full = {
-        "id": "5f2c",
-        "account_number": "PA3X7",
-        "status": "ACTIVE",
-        "currency": "USD",
-        "cash": "9000.5",
-        "equity": "13100.5",
-        "long_market_value": long,
-        "short_market_value": short,
-        "trading_blocked": False,
-        "account_blocked": False,
-        "balance_asof": "2026-11-19",
-        **more,
-    }
-    return {name: value for name, value in full.items() if value is not ...}
 
 
 def broker(positions: Any, stated: Any = None):
@@ -89,16 +30,7 @@ def broker(positions: Any, stated: Any = None):
 
 
 def read(server: Loopback, ask: Ask = NOW, **settings: Any) -> Feed:
-    defaults = {name: schema["default"] for name, schema in ADAPTER.options.items() if "default" in schema}
-    alpaca = ADAPTER(
-        "alpaca-paper",
-        settings={**defaults, "base_url": server.url + "/", **settings},
-        secret=SECRETS.__getitem__,
-        folder=Path(),
-        clock=lambda: datetime.now(UTC),
-        http=Http(deadline_seconds=5, backoff_seconds=0.001),
-    )
-    return asyncio.run(alpaca.positions(ask))
+    return asyncio.run(alpaca(server, **settings).positions(ask))
 
 
 def refusal(error: type[BrokerError], positions: Any, stated: Any = None, ask: Ask = NOW) -> str:
@@ -138,6 +70,34 @@ def test_positions_of_every_kind_are_read_exactly():
     assert feed.positions[1].avg_price == Decimal("479.123456789012")
     assert feed.positions[3].market_price == Decimal("90000.1234567890123456")
     assert feed.notes == ()
+
+
+def test_a_quantity_of_more_digits_than_pythons_arithmetic_holds_is_read_exactly():
+    written = "123456789012345.123456789012345678"
+    with broker([row("AAPL", f"-{written}", side="short"), row("MSFT", written)]) as server:
+        assert [f"{position.quantity:f}" for position in read(server).positions] == [f"-{written}", written]
+
+
+def test_the_money_of_the_account_is_told_in_its_currency():
+    with broker([row()], account(currency="EUR", cash="-12.345")) as server:
+        assert read(server, account="MAIN").cash == (Cash(currency="EUR", amount=Decimal("-12.345"), account="MAIN"),)
+    with broker([row()], account(cash=...)) as server:
+        assert read(server).cash == ()
+
+
+def test_values_of_an_account_in_a_local_currency_are_read_in_it_and_those_in_dollars_are_not():
+    with broker(
+        [row(usd={"current_price": "445.3", "avg_entry_price": "430"})], account(currency="EUR", usd={"cash": "1"})
+    ) as server:
+        (position,) = read(server).positions
+    assert (position.currency, position.market_price, position.avg_price) == ("EUR", 410, Decimal("400.25"))
+
+
+def test_positions_and_account_are_asked_at_the_same_time():
+    with broker(Reply(b"[]", stall="before"), Reply(b"{}", stall="before")) as server:
+        with pytest.raises(TransientError, match="/v2/positions"):
+            asyncio.run(alpaca(server, Http(deadline_seconds=0.5)).positions(NOW))
+        assert {request.path for request in server.requests} == {"/v2/positions", "/v2/account"}
 
 
 @pytest.mark.parametrize("qty", ["5", "-5", "+5"])
@@ -244,17 +204,8 @@ def test_an_answer_that_fails_is_an_error_and_never_an_empty_account(path, reply
 
 @pytest.mark.case("A07")
 def test_a_broker_that_hangs_is_a_timeout_and_never_an_empty_account():
-    with broker(Reply(b"[]", stall="before")) as server:
-        alpaca = ADAPTER(
-            "a",
-            settings={"base_url": server.url, "value_tolerance_pct": 1},
-            secret=SECRETS.__getitem__,
-            folder=Path(),
-            clock=lambda: datetime.now(UTC),
-            http=Http(deadline_seconds=0.2),
-        )
-        with pytest.raises(TransientError, match="/v2/positions"):
-            asyncio.run(alpaca.positions(Ask()))
+    with broker(Reply(b"[]", stall="before")) as server, pytest.raises(TransientError, match="/v2/positions"):
+        asyncio.run(alpaca(server, Http(deadline_seconds=0.2)).positions(Ask()))
 
 
 def test_refused_keys_say_what_to_check():
@@ -305,7 +256,7 @@ def test_one_symbol_twice_is_refused_with_both_rows_and_assets():
         ({}, "an array of positions is due, got dict"),
         (Reply(b"null"), "an array of positions is due, got NoneType"),
         ("null", "an array of positions is due, got str"),
-        ([None], "row 1: an object is due, got NoneType"),
+        ([None], "row 1: an object is due, got nothing"),
         ([row(), [row("TSLA")]], "row 2: an object is due, got list"),
     ],
 )
@@ -318,17 +269,18 @@ def test_what_is_no_array_of_positions_is_refused(body, says):
 def test_a_missing_field_names_row_and_field(field, value):
     message = refusal(MalformedError, [row("TSLA"), row(**{field: value})])
     assert "GET /v2/positions: row 2" in message
-    assert f"field {field} " in message
+    assert f"field {field}" in message
 
 
 @pytest.mark.case("B09")
 @pytest.mark.parametrize(
-    "written", ["NaN", "None", "", " ", "1,000", "(100)", "1e3", "1_000", "٣", "Infinity", "0x10", "5\n", True, {}]
+    "written", ["NaN", "None", "", " ", "1,000", "(100)", "1e3", "1_000", "٣", "Infinity", "0x10", "5\n5", True, {}]
 )
 @pytest.mark.parametrize("field", ["qty", "avg_entry_price", "current_price"])
 def test_a_number_that_is_none_is_refused(field, written):
     message = refusal(MalformedError, [row(**{field: written})])
-    assert f"GET /v2/positions: row 1 (MSFT): field {field} is" in message
+    said = f": '{written}' is" if isinstance(written, str) and "\n" not in written else ""
+    assert f"GET /v2/positions: row 1 (MSFT): field {field}{said}" in message
 
 
 def test_a_number_sent_as_a_json_number_is_read_exactly():
@@ -366,7 +318,9 @@ def test_an_answer_without_a_date_is_refused_and_our_clock_is_not_used():
 def test_only_get_is_ever_sent_and_keys_travel_in_headers_alone():
     with broker([row()]) as server:
         read(server)
-    assert [(request.method, request.path) for request in server.requests] == [("GET", "/v2/positions"), ("GET", "/v2/account")]
+    asked = {(request.method, request.path) for request in server.requests}
+    assert asked == {("GET", "/v2/positions"), ("GET", "/v2/account")}
+    assert len(server.requests) == 2
     for request in server.requests:
         assert request.headers["apca-api-key-id"] == SECRETS["key_id"]
         assert request.headers["apca-api-secret-key"] == SECRETS["secret_key"]
