@@ -8,6 +8,7 @@ import re
 from contextlib import suppress
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -20,7 +21,8 @@ from loopback import Loopback, Reply, as_json, serving
 from recon_core.errors import AuthError, BrokerError, MalformedError, RequestError, ThrottledError, TransientError
 from recon_core.evidence import MOVEMENT_KINDS, Evidence, Fill, Movement
 from recon_core.http import Http, Received
-from recon_core.model import Ask
+from recon_core.model import Ask, Feed, FeedStatus
+from recon_core.recording import Replay, read_recording
 
 SINCE = datetime(2026, 11, 18, 21, tzinfo=UTC)
 ACTIVITIES = "/v2/account/activities"
@@ -221,7 +223,6 @@ def test_an_exercise_and_its_delivery_under_one_id_are_two_movements_that_name_e
     assert found.complete
 
 
-@pytest.mark.case("D03")
 def test_the_two_rows_of_a_name_change_share_their_group_and_name_each_other():
     found = evidence(booked("NC", 1, symbol="FB", qty="-10", group_id="g"), booked("NC", 2, symbol="META", qty="10", group_id="g"))
     assert [(each.symbol, each.quantity, each.related, each.group) for each in found.movements] == [
@@ -238,7 +239,6 @@ def test_a_corrected_row_is_as_valid_as_an_executed_one():
     assert (found.kind, found.quantity, found.said) == ("transfer", 5, "JNLS correct")
 
 
-@pytest.mark.case("H06")
 @pytest.mark.parametrize("order", [1, -1])
 def test_a_canceled_row_takes_back_the_one_of_its_id(order):
     rows = [booked("SPLIT", symbol="X", qty="30"), booked("SPLIT", symbol="X", qty="30", status="canceled")]
@@ -249,7 +249,6 @@ def test_a_canceled_row_takes_back_the_one_of_its_id(order):
     assert "neither it nor 20261119000000000::booked-0001 counts" in found.notes[0]
 
 
-@pytest.mark.case("H06")
 def test_a_canceled_row_takes_back_the_only_one_alike_in_its_group():
     found = evidence(
         booked("SPLIT", 1, symbol="X", qty="30", group_id="g"),
@@ -307,7 +306,6 @@ def test_two_rows_of_one_key_that_differ_are_both_kept_and_the_evidence_is_not_c
     assert "stands twice with different contents" in found.reason
 
 
-@pytest.mark.case("F04")
 def test_two_fills_alike_but_for_their_ids_are_two():
     assert len(evidence(fill(1), fill(2)).fills) == 2
 
@@ -530,7 +528,6 @@ def test_every_type_of_corporate_action_is_read_exactly_and_an_unknown_one_is_ke
     assert each.said == " ".join(filter(None, (type_name, action.get("alternate_symbol"))))
 
 
-@pytest.mark.case("D04")
 def test_a_split_that_changes_the_cusip_names_both_and_all_its_days():
     split = {
         "id": "ca-1",
@@ -593,6 +590,66 @@ def test_one_part_of_the_symbols_that_fails_leaves_the_others():
     with broker([], held=held, actions=(as_json(actions_of(cash_dividends=[action])), as_json({}, 403))) as server:
         found = told(server)
     assert (len(found.corporate_actions), found.complete) == (1, False)
+
+
+# A recording
+
+RECORDED = Path(__file__).parent / "cases" / "brokers" / "alpaca" / "evidence"
+
+
+def replayed() -> tuple[Feed, Evidence]:
+    recording = read_recording(RECORDED)
+    made = ADAPTER(
+        "alpaca-live",
+        settings={"value_tolerance_pct": 1, **recording.options},
+        secret=SECRETS.__getitem__,
+        folder=Path(),
+        clock=lambda: recording.at,
+        http=Http(answering=Replay(recording)),
+    )
+    return asyncio.run(made.positions(Ask())), asyncio.run(made.evidence(Ask(since=SINCE)))
+
+
+def test_the_recording_is_read_again_to_the_same_positions_and_evidence():
+    feed, found = replayed()
+    assert feed.status is FeedStatus.COMPLETE
+    assert [(each.symbol, f"{each.quantity}") for each in feed.positions] == [
+        ("NVDA", "100"),
+        ("BRK.B", "0.123456789"),
+        ("TSLA", "-5"),
+        ("BTCUSD", "0.0234567890123456"),
+        ("AAPL", "200"),
+        ("AAPL261218C00250000", "-2"),
+    ]
+    (total,) = feed.control_totals
+    valued = sum(each.quantity * (each.market_price or 0) * (each.multiplier or 0) for each in feed.positions)
+    assert round(valued, 2) == total.stated
+    assert (found.complete, found.reason, len(found.notes)) == (True, "", 2)
+    assert [(each.symbol, f"{each.quantity}", f"{each.price}") for each in found.fills] == [
+        ("TSLA", "-5", "260"),
+        ("BTCUSD", "0.0235", "88000.123456789"),
+        ("BRK.B", "0.123456789", "479.12"),
+    ]
+    assert [(each.kind, each.symbol, each.quantity and f"{each.quantity:f}") for each in found.movements] == [
+        ("fee_in_kind", "BTCUSD", "-0.0000432109876544"),
+        ("split", "NVDA", "90"),
+        ("exercise", "AAPL261120C00150000", "-2"),
+        ("delivery", "AAPL", "200"),
+        ("cash", "AAPL", None),
+        ("unclassified", "XYZ", None),
+        ("unclassified", "XYZ", "1"),
+    ]
+    assert [(each.kind, each.symbol, each.old_rate, each.new_rate) for each in found.corporate_actions] == [
+        ("split", "NVDA", 1, 10),
+        ("cash", "AAPL", None, None),
+    ]
+
+
+def test_what_a_coins_fills_and_fee_come_to_is_its_position():
+    feed, found = replayed()
+    (held,) = (each.quantity for each in feed.positions if each.symbol == "BTCUSD")
+    moved = [each.quantity or 0 for each in (*found.fills, *found.movements) if each.symbol == "BTCUSD"]
+    assert sum(moved) == held
 
 
 # Any document
