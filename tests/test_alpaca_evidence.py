@@ -102,8 +102,12 @@ def test_a_coin_has_the_symbol_of_its_position_and_the_pair_beside_it():
     (found,) = evidence(fill(symbol="BTC/USD", qty="0.000000000000000001")).fills
     assert (found.symbol, found.raw_symbol, found.asset_class, found.multiplier) == ("BTCUSD", "BTC/USD", "crypto", 1)
     assert (f"{found.quantity:f}", found.currency) == ("0.000000000000000001", "USD")
-    (found,) = evidence(fill(symbol="ETH/BTC")).fills
-    assert (found.symbol, found.currency) == ("ETHBTC", "BTC")
+
+
+def test_a_fill_of_a_coin_for_a_coin_is_in_that_coin_and_noted():
+    found = evidence(fill(symbol="ETH/BTC"))
+    assert (found.fills[0].symbol, found.fills[0].currency) == ("ETHBTC", "BTC")
+    assert found.notes == ("a fill of ETH/BTC moves two coins, and the position of neither has its name",)
 
 
 def test_a_class_share_keeps_its_point_and_an_option_has_its_multiplier():
@@ -202,11 +206,11 @@ def test_every_type_is_a_movement_of_its_kind_and_what_was_paid_in_money_moves_n
 
 def test_an_unknown_type_is_kept_with_the_brokers_own_words_and_noted():
     activity = booked("NEXT", activity_sub_type="SUB", description="Next Thing", symbol="X", qty="7", cusip="037833100")
-    found = evidence(activity)
-    (movement,) = found.movements
+    found = evidence(activity, booked("NEXT", 2, activity_sub_type="SUB"))
+    movement = found.movements[0]
     assert (movement.said, movement.cusip) == ("NEXT SUB: Next Thing", "037833100")
     assert found.complete
-    assert found.notes == ("GET /v2/account/activities: page 1: row 1: what NEXT SUB is, is not known: unclassified",)
+    assert found.notes == ("activities of type NEXT SUB are not known: unclassified",)
 
 
 @pytest.mark.case("F07")

@@ -31,6 +31,11 @@ class Activities:
     troubles: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
+    def note(self, text: str) -> None:
+        """A remark that is worth making once."""
+        if text not in self.notes:
+            self.notes.append(text)
+
 
 @dataclass(frozen=True, slots=True)
 class Holder:
@@ -168,7 +173,9 @@ def _fill(row: _Row, name: str, holder: Holder, found: Activities) -> Fill | Non
         found.troubles.append(f"{record.place}: a FILL of side {side!r} and type {kind!r} is not known: kept as unclassified")
         return None
     symbol, quantity = as_position(record.text("symbol")), record.number("qty").copy_abs()
-    asset_class = asset_class_of(row.raw_symbol)
+    asset_class, quote = asset_class_of(row.raw_symbol), quote_of(row.raw_symbol)
+    if quote not in (None, "USD"):
+        found.note(f"a fill of {row.raw_symbol} moves two coins, and the position of neither has its name")
     return Fill(
         id=name,
         symbol=symbol,
@@ -177,7 +184,7 @@ def _fill(row: _Row, name: str, holder: Holder, found: Activities) -> Fill | Non
         price=record.number("price"),
         traded_at=record.moment("transaction_time"),
         account=holder.account_of(record),
-        currency=record.text_or_none("currency") or quote_of(row.raw_symbol) or holder.currency,
+        currency=record.text_or_none("currency") or quote or holder.currency,
         order_id=record.text_or_none("order_id"),
         asset_class=asset_class,
         multiplier=multiplier_of(asset_class, symbol),
@@ -190,7 +197,7 @@ def _movement(row: _Row, name: str, related: str | None, holder: Holder, found: 
     happened = row.status in HAPPENED and row.type != "FILL"
     kind = kind_of(row.type, row.sub_type, moves=bool(row.quantity), paid=_paid(row)) if happened else "unclassified"
     if happened and kind == "unclassified":
-        found.notes.append(f"{record.place}: what {row.type} {row.sub_type} is, is not known: unclassified".replace("  ", " "))
+        found.note(f"activities of type {' '.join(filter(None, (row.type, row.sub_type)))} are not known: unclassified")
     if not happened and row.status not in (*HAPPENED, *CANCELED, "pending"):
         found.troubles.append(f"{record.place}: status {row.status!r} of {row.type} {row.id} is not known: it is not counted")
     words = [row.type, row.sub_type, row.status if row.status not in ("", "executed") else ""]
