@@ -213,6 +213,18 @@ def test_an_unknown_type_is_kept_with_the_brokers_own_words_and_noted():
     assert found.notes == ("activities of type NEXT SUB are not known: unclassified",)
 
 
+@pytest.mark.parametrize(("side", "quantity"), [("buy", 7), ("sell_short", -7), ("cross", None), (5, None)])
+def test_an_unknown_trade_is_signed_by_its_side_where_that_is_known(side, quantity):
+    assert only(booked("EXTRD", symbol="X", qty="7", side=side)).quantity == quantity
+
+
+@pytest.mark.parametrize(
+    ("description", "said"), [("a\nb\u202e\tc", "NEXT: a b c"), (["x"], "NEXT: ['x']"), ("x" * 300, "NEXT: " + "x" * 200 + "...")]
+)
+def test_free_text_decides_nothing_and_is_told_in_one_line(description, said):
+    assert only(booked("NEXT", description=description)).said == said
+
+
 @pytest.mark.case("F07")
 def test_an_exercise_and_its_delivery_under_one_id_are_two_movements_that_name_each_other():
     found = evidence(
@@ -710,7 +722,7 @@ ANNOUNCED = nearly(ACTION).flatmap(
 )
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     st.fixed_dictionaries(
         {

@@ -18,6 +18,7 @@ from ._alpaca_symbols import as_position, asset_class_of, multiplier_of, quote_o
 PLACE = "GET /v2/account/activities"
 SELLS = {"buy": False, "buy_minus": False, "sell": True, "sell_plus": True, "sell_short": True, "sell_short_exempt": True}
 HAPPENED = ("", "executed", "correct")  # correct: executed by hand at Alpaca, and as valid
+MOST_WORDS = 200
 CANCELED = ("canceled", "cancelled")
 STAMP = re.compile(r"(\d{8})(\d{6})(\d*)::.*", re.ASCII)
 
@@ -202,9 +203,9 @@ def _movement(row: _Row, name: str, related: str | None, holder: Holder, found: 
         found.troubles.append(f"{record.place}: status {row.status!r} of {row.type} {row.id} is not known: it is not counted")
     words = [row.type, row.sub_type, row.status if row.status not in ("", "executed") else ""]
     shown = ("side", "type", "qty", "net_amount") if not happened else ("qty",) if kind == "cash" else ()
-    words += [f"{key} {record.value[key]}" for key in shown if record.has(key)]
+    words += [f"{key} {_words(record, key)}" for key in shown if record.has(key)]
     said = " ".join(filter(None, words))
-    description = record.text_or_none("description")
+    description = _words(record, "description")
     symbol = as_position(row.raw_symbol)
     return Movement(
         id=name,
@@ -212,7 +213,7 @@ def _movement(row: _Row, name: str, related: str | None, holder: Holder, found: 
         occurred_on=_day(row),
         symbol=symbol or None,
         raw_symbol=row.raw_symbol if row.raw_symbol != symbol else None,
-        quantity=row.quantity if happened and kind != "cash" else None,
+        quantity=_signed(row) if happened and kind != "cash" else None,
         amount=row.amount if happened else None,
         account=holder.account_of(record),
         currency=record.text_or_none("currency") or holder.currency,
@@ -224,6 +225,22 @@ def _movement(row: _Row, name: str, related: str | None, holder: Holder, found: 
         said=f"{said}: {description}" if description else said,
         source=record.place,
     )
+
+
+def _signed(row: _Row) -> Decimal | None:
+    """The qty of a movement has its sign; of a row that names a side, as trades do, the side tells."""
+    if row.quantity is None or not row.record.has("side"):
+        return row.quantity
+    sells = SELLS.get(_words(row.record, "side"))
+    quantity = row.quantity.copy_abs()
+    return None if sells is None else quantity.copy_negate() if sells else quantity
+
+
+def _words(record: Record, name: str) -> str:
+    """Free text as a message repeats it: in one line, and not without end. It decides nothing, so nothing in it is refused."""
+    value = record.value.get(name)
+    shown = "" if value is None else " ".join("".join(sign if sign.isprintable() else " " for sign in str(value)).split())
+    return shown if len(shown) <= MOST_WORDS else f"{shown[:MOST_WORDS]}..."
 
 
 def _day(row: _Row) -> date:
