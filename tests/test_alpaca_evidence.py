@@ -235,7 +235,8 @@ def test_an_exercise_and_its_delivery_under_one_id_are_two_movements_that_name_e
         ("exercise", "AAPL261218C00150000", -2, 0, "AAPL"),
         ("delivery", "AAPL", 200, -30000, "AAPL261218C00150000"),
     ]
-    assert len({each.id for each in found.movements}) == 2
+    stamp = "20261119000000000::booked-0001"
+    assert [each.id for each in found.movements] == [f"{stamp} OPEXC AAPL261218C00150000", f"{stamp} OPTRD AAPL"]
     assert found.complete
 
 
@@ -245,6 +246,11 @@ def test_the_two_rows_of_a_name_change_share_their_group_and_name_each_other():
         ("FB", -10, "META", "g"),
         ("META", 10, "FB", "g"),
     ]
+
+
+def test_in_a_group_of_three_symbols_none_names_another():
+    rows = (booked("SPIN", number, symbol=symbol, qty="1", group_id="g") for number, symbol in enumerate("ABC"))
+    assert [each.related for each in evidence(*rows).movements] == [None, None, None]
 
 
 # Status
@@ -288,6 +294,30 @@ def test_where_it_is_not_certain_what_a_canceled_row_takes_back_both_are_kept(ot
     assert len(found.movements) == len(others) + 1
     assert not found.complete
     assert "whether it takes back 20261119000000000::booked-0001" in found.reason
+
+
+def test_rows_without_a_group_are_not_of_one_group():
+    found = evidence(booked("JNLS", 1, symbol="X", qty="3"), booked("JNLS", 2, symbol="X", qty="3", status="canceled"))
+    assert ([each.quantity for each in found.movements], found.complete) == ([3, None], False)
+
+
+def test_a_canceled_row_of_a_key_that_two_rows_have_takes_back_neither():
+    rows = [booked("SPLIT", symbol="X", qty=qty) for qty in ("-10", "40")]
+    found = evidence(*rows, booked("SPLIT", symbol="X", qty="99", status="canceled"))
+    assert [each.quantity for each in found.movements] == [-10, 40, None]
+    assert "whether it takes back" in found.reason
+
+
+def test_one_row_is_taken_back_once():
+    canceled = [booked("JNLS", number, symbol="X", qty="3", group_id="g", status="canceled") for number in (2, 3)]
+    found = evidence(booked("JNLS", 1, symbol="X", qty="3", group_id="g"), *canceled)
+    assert [each.quantity for each in found.movements] == [None, None]
+    assert ["neither it nor" in note for note in found.notes] == [True, False]
+
+
+def test_rows_that_hold_no_number_are_not_alike():
+    found = evidence(booked("NEXT", 1, net_amount=...), booked("NEXT", 2, net_amount=..., status="canceled"))
+    assert (len(found.movements), found.complete) == (2, True)
 
 
 def test_a_canceled_row_that_nothing_is_like_counts_for_nothing_and_is_kept():
@@ -346,6 +376,7 @@ def test_activities_are_asked_for_from_days_before_and_of_all_types():
         (fill(), True),
         (fill(id="20261118155959000::x", transaction_time="2026-11-18T20:59:59Z"), False),
         (fill(id="20261118160000000::x", transaction_time="2026-11-18T21:00:00Z"), True),
+        (fill(id="20261118155959000::x", transaction_time="2026-11-18T21:00:00Z"), True),
         (fill(id="20261118163000000::x", transaction_time="2026-11-18T20:30:00Z"), True),  # booked late
         (fill(id="no-stamp", transaction_time="2026-11-18T20:30:00Z"), True),  # when it was booked is not known
         (booked("SPLIT", date="2026-11-18", created_at="2026-11-18T20:00:00Z"), True),  # that day has not ended
@@ -368,6 +399,12 @@ def test_the_stamp_of_an_id_is_of_new_york_in_summer_too():
     since = datetime(2026, 7, 10, 13, 30, tzinfo=UTC)
     assert len(evidence(fill(id="20260710093000000::x", transaction_time="2026-07-10T13:29:59Z"), since=since).fills) == 1
     assert not evidence(fill(id="20260710092959000::x", transaction_time="2026-07-10T13:29:59Z"), since=since).fills
+
+
+@pytest.mark.case("G06")
+def test_in_the_hour_that_comes_twice_a_row_may_be_of_the_later_one():
+    since = datetime(2026, 11, 1, 6, tzinfo=UTC)
+    assert evidence(fill(id="20261101013000000::x", transaction_time="2026-11-01T05:30:00Z"), since=since).fills
 
 
 @pytest.mark.parametrize(
