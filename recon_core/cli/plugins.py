@@ -1,4 +1,4 @@
-"""``recon-core plugins``: which plugins are installed, and where each came from."""
+"""``recon-core plugins``: which plugins are installed, where each came from, and whether an adapter does what it must."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+
+from recon_core.errors import ConfigError, ExitCode
 
 if TYPE_CHECKING:
     from recon_core.host import Host, Plugin
@@ -24,7 +26,7 @@ json_option: Callable[[Any], Any] = click.option("--json", "as_json", is_flag=Tr
 
 @click.group()
 def plugins() -> None:
-    """Which plugins are installed, and where each came from."""
+    """Which plugins are installed, where each came from, and whether a broker adapter does what it must."""
 
 
 @plugins.command("list")
@@ -43,6 +45,31 @@ def list_plugins(*, as_json: bool, config: Path | None) -> None:
 def list_disabled(*, as_json: bool, config: Path | None) -> None:
     """List the plugins that recon.yaml disables; they are not loaded, so that what they add is not known."""
     _print_plugins(configured_host(config).disabled, as_json=as_json)
+
+
+@plugins.command()
+@click.argument("name")
+@click.option("--recording", type=click.Path(path_type=Path), help="Folder of a recording; tests/cases/brokers/NAME by default.")
+@click.option("--only", multiple=True, metavar="TRIAL", help="Make these trials alone, by how their names begin; may be repeated.")
+@json_option
+@config_option
+def verify(*, name: str, recording: Path | None, only: tuple[str, ...], as_json: bool, config: Path | None) -> int:
+    """Try the broker adapter NAME against a recording of its broker's answers, distorted in every way known.
+
+    A server on loopback gives the answers, undistorted, under more than 80 faults, and as hostile feeds; no other machine is asked.
+    Says what failed and why it matters. Exit code 0 where all passed, 2 where not.
+    """
+    from recon_core.testing import broker_conformance
+
+    adapters = configured_host(config).brokers
+    if name not in adapters:
+        raise ConfigError(f"no broker adapter {name!r}; there are {', '.join(sorted(adapters)) or 'none'}")
+    folder = recording or Path("tests/cases/brokers", name)
+    if not folder.is_dir():
+        raise ConfigError(f"{folder}: there is no recording: name its folder with --recording")
+    found = broker_conformance(adapters[name], folder, only=only)
+    click.echo(json.dumps(found.as_json(), indent=2) if as_json else found.report())
+    return ExitCode.CLEAN if found.ok else ExitCode.USAGE
 
 
 def configured_host(config: Path | None) -> Host:

@@ -17,6 +17,13 @@ The built-in rules are tested by exactly this. In a plugin's own tests (pytest i
         check_rule_case(case, load_host().rules.values())
 
 What stands in the file is told by ``load_rule_cases``.
+
+A broker adapter is tried against a recording of its own broker's answers: undistorted, under every fault of a server on loopback
+(``recon_core.testing.faults``), and as hostile feeds::
+
+    def test_conformance():
+        found = broker_conformance(Depot, Path(__file__).parent / "recording")
+        assert found.ok, found.report()
 """
 
 from __future__ import annotations
@@ -26,11 +33,34 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from recon_core.testing.case_files import RuleCase, load_rule_cases
+    from recon_core.testing.conformance import Conformance, Trial, broker_conformance
+    from recon_core.testing.fault import Fault
+    from recon_core.testing.fault_server import Exchange, FaultServer
     from recon_core.testing.rule_cases import check_rule_case
 
-_HOME = {"RuleCase": "case_files", "check_rule_case": "rule_cases", "load_rule_cases": "case_files"}
+_HOME = {
+    "Conformance": "conformance",
+    "Exchange": "fault_server",
+    "Fault": "fault",
+    "FaultServer": "fault_server",
+    "RuleCase": "case_files",
+    "Trial": "conformance",
+    "broker_conformance": "conformance",
+    "check_rule_case": "rule_cases",
+    "load_rule_cases": "case_files",
+}
 
-__all__ = ["RuleCase", "check_rule_case", "load_rule_cases"]
+__all__ = [
+    "Conformance",
+    "Exchange",
+    "Fault",
+    "FaultServer",
+    "RuleCase",
+    "Trial",
+    "broker_conformance",
+    "check_rule_case",
+    "load_rule_cases",
+]
 
 
 def __getattr__(name: str) -> Any:
