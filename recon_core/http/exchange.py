@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import random
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
@@ -101,6 +102,8 @@ async def connected(
     """A client whose connections are used again until the context ends; no part of an answer takes longer than ``part_seconds``."""
     import httpx
 
+    for library in ("httpx", "httpcore"):  # below WARNING they write whole addresses and headers, which may hold a token
+        logging.getLogger(library).setLevel(logging.WARNING)
     transport = _Replayed(answering) if answering is not None else None
     async with httpx.AsyncClient(
         verify=_trusted(authorities),
