@@ -56,7 +56,7 @@ class Depot(Broker):
         return Feed.complete(positions, as_of=body["date"], basis="trade", control_totals=(count,))
 
     async def pages(self) -> dict[str, Any]:
-        read = await self.http.get_pages(self.url(), self.following, headers=self.headers())
+        read = await self.http.get_pages(self.url(), self.following, headers=self.headers(), params=self.params())
         rows = [row for page in read.answers for row in Record(page.body, "GET /holdings").value["holdings"]]
         return {"holdings": rows, "count": read.answers[-1].body["count"], "date": self.dated(read), "trouble": read.trouble}
 
@@ -77,6 +77,9 @@ class Depot(Broker):
 
     def headers(self) -> dict[str, str]:
         return {"Authorization": f"Bearer {self.secret('token')}"}
+
+    def params(self) -> dict[str, str]:
+        return {}
 
     def position(self, row: Record) -> Position:
         sign = {"long": 1, "short": -1}.get(row.text("side"))
@@ -306,6 +309,17 @@ def test_an_adapter_that_does_not_take_its_address_from_its_options_reaches_no_o
     assert "api.depot.example is not loopback" in tried(Fixed).report()
 
 
+def test_a_token_that_a_broker_takes_in_its_addresses_is_neither_logged_nor_told():
+    class InTheAddress(Depot):
+        def params(self) -> dict[str, str]:
+            return {"t": self.secret("token")}
+
+    masked = tuple(replace(each, params={**each.params, "t": "***"}) for each in RECORDING.exchanges)
+    found = tried(InTheAddress, replace(RECORDING, exchanges=masked), "closed", "unauthorized", "redirect", "html", "refused")
+    assert found.ok, found.report()
+    assert len(found.trials) > 6
+
+
 def test_an_adapter_that_writes_is_caught():
     class Writes(Depot):
         async def positions(self, ask: Ask) -> Feed:
@@ -498,7 +512,7 @@ def peak():
 
 reading.MOST_BYTES = 64 * 1024 * 1024  # what Http itself bounds a body with
 recorded = read_recording(Path(sys.argv[1]))
-told = conformance._told(recorded)
+told = conformance.told_of(recorded)
 adapter = load_host().brokers["alpaca"]
 made_up = {name: "made-up-secret" for name in adapter.secrets}
 setting = conformance.Setting(adapter, recorded.options, made_up, recorded.at, None, 10.0)

@@ -33,10 +33,11 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from recon_core.testing.case_files import RuleCase, load_rule_cases
-    from recon_core.testing.conformance import Conformance, Trial, broker_conformance
+    from recon_core.testing.conformance import Conformance, broker_conformance
     from recon_core.testing.fault import Fault
     from recon_core.testing.fault_server import Exchange, FaultServer
     from recon_core.testing.rule_cases import check_rule_case
+    from recon_core.testing.trials import Trial
 
 _HOME = {
     "Conformance": "conformance",
@@ -44,7 +45,7 @@ _HOME = {
     "Fault": "fault",
     "FaultServer": "fault_server",
     "RuleCase": "case_files",
-    "Trial": "conformance",
+    "Trial": "trials",
     "broker_conformance": "conformance",
     "check_rule_case": "rule_cases",
     "load_rule_cases": "case_files",

@@ -42,11 +42,15 @@ class Judged:
         places = [POSITION_COLUMNS.index(name) for name in ("account", "symbol", "leg", "quantity")]
         return sorted((str(row[places[0]]), *(row[place] for place in places[1:])) for row in self.rows)
 
-    def stated(self) -> tuple[Any, ...]:
-        """All that two readings of the same must have in common."""
+    def proof(self) -> tuple[Any, ...]:
+        """What is held, of when, and what proves it."""
         feed = self.feed
         totals = sorted((total.kind, total.account or "", total.stated) for total in feed.control_totals)
-        return (self.rows, self.accounts, feed.as_of, feed.basis, feed.lots, tuple(sorted(feed.coverage)), totals)
+        return (self.holdings(), self.accounts, feed.as_of, feed.basis, feed.lots, totals)
+
+    def stated(self) -> tuple[Any, ...]:
+        """All that two readings of the same must have in common."""
+        return (self.rows, tuple(sorted(self.feed.coverage)), self.proof())
 
 
 class Judge:
@@ -58,6 +62,8 @@ class Judge:
 
     def judged(self, feed: Feed, now: datetime | None = None) -> Judged:
         """What a run would make of ``feed``, whose book holds the positions of ``base``."""
+        if feed.status is not FeedStatus.COMPLETE:
+            return Judged(feed, feed.status, feed.reason)  # proof makes no feed better
         if self.base and now in (None, self._now) and feed.relation is None and _told(feed) == _told(self.base.feed):
             return replace(self.base, feed=feed)  # proof takes four times as long as a reading
         proven = self._proven(feed, now or self._now)
