@@ -154,7 +154,7 @@ class OnePage(Depot):
 
 
 class NoSign(Depot):
-    """Drops the sign where the side is unknown to it, and what is no number with it."""
+    """Drops the sign, and takes what is no number for nothing."""
 
     def position(self, row: Record) -> Position:
         try:
@@ -262,7 +262,7 @@ class AddsUp(Depot):
         ),
         (OnePage, {"A08 last page missing": "COMPLETE", "page-refused": "COMPLETE", "total-mismatch": "COMPLETE"}),
         (Floats, {'B09 "1e3"': "other holdings: W-1", 'B09 "1,000"': "other holdings: W-1"}),
-        (NoSign, {'B09 "NaN"': "other holdings: W-1", 'B09 ""': "other holdings: W-1", "B09 null": "other holdings: W-1"}),
+        (NoSign, {"signs": "ETH: the feed says 12, and the recording that it is short", 'B09 "NaN"': "other holdings: W-1"}),
         (
             Follows,
             {
@@ -390,8 +390,11 @@ class Papers(Broker):
             Record(dict(zip(("symbol", "quantity"), line.split(), strict=False)), place) for line in lines[1:-1] if line.count(" ")
         ]
         as_of = datetime.strptime(lines[0].strip(), "AS OF %Y-%m-%d").replace(hour=21, tzinfo=UTC)
-        positions = [Position(symbol=row.text("symbol"), account="A", quantity=row.number("quantity")) for row in rows]
+        positions = [Position(symbol=row.text("symbol"), account="A", quantity=self.quantity(row)) for row in rows]
         return Feed.complete(positions, as_of=as_of, control_totals=(ControlTotal("rows", ends),) if ends is not None else ())
+
+    def quantity(self, row: Record) -> Decimal:
+        return row.number("quantity")
 
     def ended(self, lines: list[str]) -> Decimal | None:
         if not lines[-1].startswith("END ") or not lines[-1].endswith("\n"):
@@ -400,10 +403,13 @@ class Papers(Broker):
 
 
 class Careless(Papers):
-    """Does not look at how the file ends."""
+    """Does not look at how the file ends, and takes any number."""
 
     def ended(self, lines: list[str]) -> Decimal | None:
         return None
+
+    def quantity(self, row: Record) -> Decimal:
+        return Decimal(repr(abs(float(row.text_or_none("quantity") or 0))))
 
 
 def of_papers() -> Recording:
@@ -423,10 +429,12 @@ def test_documents_are_cut_emptied_doubled_and_replaced():
 
 
 def test_a_file_adapter_that_does_not_look_for_the_end_is_caught_or_its_format_said_to_have_none():
-    found = tried(Careless, of_papers(), "cut")
+    found = tried(Careless, of_papers(), "cut", "B09", "signs", "doubled")
     reasons = {trial.name: (trial.outcome, trial.why) for trial in found.trials}
     assert reasons["cut at 20: papers.txt"][0] == "not applicable"
     assert "nobody can tell that some are missing" in found.report()
+    assert "TSLA: the feed says 5, and the recording that it is short" in found.report()
+    assert {'B09 "1e3"', 'B09 ""'} <= {trial.name.partition(" at ")[0] for trial in found.failed}
 
 
 def test_the_guard_lets_nothing_but_loopback_be_asked():

@@ -12,7 +12,7 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from decimal import Decimal, InvalidOperation
-from typing import Any
+from typing import Any, ClassVar
 from xml.etree.ElementTree import Element, tostring
 
 from recon_core.strict_xml import read_xml
@@ -20,11 +20,15 @@ from recon_core.strict_xml import read_xml
 Path = tuple[str | int, ...]
 
 _NUMBER = "\ue000"
+_WORD = re.compile(r"[^\x01,;|<>=\"/:\s]+")
 _QUOTED_NUMBER = re.compile(f'"{_NUMBER}([^"]*)"')
 
 
 class Body(ABC):
     """One document. Changes are made on a copy, and give bytes."""
+
+    hostile_numbers: ClassVar[tuple[str | None, ...]] = ("NaN", None, "", "1,000", "(100)", "1e3", "None")
+    """What is no number, where one is due."""
 
     def __init__(self, root: Any) -> None:
         self.root = root
@@ -135,6 +139,44 @@ class XmlBody(Body):
 
     def lists(self) -> list[list[Path]]:
         return list(_xml_lists(self.root, ()))
+
+
+class TextBody(Body):
+    """Lines of text; a leaf is a word between what formats put between fields, at its line and place."""
+
+    hostile_numbers = ("NaN", "", "1e3", "None")  # what "1,000" and "(100)" are is the format's own affair
+
+    def leaves(self) -> Iterator[tuple[Path, str]]:
+        for line, text in enumerate(self.root):
+            for place, word in enumerate(_WORD.findall(text)):
+                yield (line, place), word
+
+    def with_leaf(self, path: Path, text: str | None) -> bytes:
+        line, place = int(path[0]), int(path[1])
+        words = list(_WORD.finditer(self.root[line]))
+        start, end = words[place].span()
+        changed = self.root[line][:start] + (text or "") + self.root[line][end:]
+        return self._joined([*self.root[:line], changed, *self.root[line + 1 :]])
+
+    def without(self, paths: Sequence[Path]) -> bytes:
+        gone = {path[0] for path in paths}
+        return self._joined([text for line, text in enumerate(self.root) if line not in gone])
+
+    def twice(self, path: Path) -> bytes | None:
+        line = int(path[0])
+        return self._joined([*self.root[: line + 1], *self.root[line:]])
+
+    def lists(self) -> list[list[Path]]:
+        return []
+
+    def _joined(self, lines: Sequence[str]) -> bytes:
+        return "".join(lines).encode("latin-1")
+
+
+def read_document(raw: bytes) -> Body | None:
+    """The tree of a file: as of an answer, or its lines; None where it is no text."""
+    found = read_body(raw)
+    return found or (None if b"\0" in raw else TextBody(raw.decode("latin-1").splitlines(keepends=True)))
 
 
 def read_body(raw: bytes, content_type: str = "") -> Body | None:

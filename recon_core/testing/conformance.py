@@ -79,7 +79,7 @@ def broker_conformance(
     """Try ``adapter`` against a recording of its broker: undistorted, under every fault that applies, and as hostile feeds.
 
     ``options`` add to those of the recording. ``secrets`` are made-up values where the adapter needs them in a form of its own (a
-    key, say), or where it needs an optional one; never real ones, for trials repeat them. A file ``secrets.json`` beside the
+    key, say); never real ones, for trials repeat them. A file ``secrets.json`` beside the
     recording may hold them. ``only`` are the trials to make, by how their names begin; empty is all. Addresses among the options
     are turned to a server on loopback, and nothing else can be asked meanwhile.
 
@@ -88,10 +88,11 @@ def broker_conformance(
     """
     recorded = recording if isinstance(recording, Recording) else read_recording(recording)
     told = told_of(recorded)
+    canaries = {name: f"canary-{name}-5e1f0c9a" for name in (*adapter.secrets, *adapter.optional_secrets)}
     setting = Setting(
         adapter=adapter,
         options={**recorded.options, **(options or {})},
-        secrets={**{name: f"canary-{name}-5e1f0c9a" for name in adapter.secrets}, **_made_up(recording), **(secrets or {})},
+        secrets=canaries | _made_up(recording) | dict(secrets or {}),
         at=recorded.at,
         as_of=recorded.as_of,
         deadline_seconds=deadline_seconds,

@@ -10,15 +10,15 @@ from decimal import Decimal
 from email.utils import format_datetime, parsedate_to_datetime
 
 from recon_core.model import POSITION_COLUMNS
-from recon_core.testing.bodies import Body, Path, read_body, same_number
+from recon_core.testing.bodies import Body, Path, TextBody, read_body, read_document, same_number
 from recon_core.testing.fault_server import Exchange, pages
 from recon_core.testing.judgement import Judged
 from recon_core.testing.reading import Told
 
-NO_NUMBERS: tuple[str | None, ...] = ("NaN", None, "", "1,000", "(100)", "1e3", "None")
 MOST_PLACES = 6
 """How many quantities of a recording are replaced in turn; more prove nothing new."""
 
+SIDES = {"short": re.compile("short|shor|sell|sold", re.IGNORECASE), "long": re.compile("long|buy|bought", re.IGNORECASE)}
 OLDER = timedelta(days=5)
 
 Expects = Callable[[Judged, Judged], str]
@@ -59,47 +59,90 @@ def other_time(found: Judged, base: Judged) -> str:
     return "COMPLETE, as of the same time as before: the adapter does not read of what day the answer says it is"
 
 
-def hostile_answers(told: Told, base: Judged, *, live: bool) -> Iterator[Hostile]:
-    """What can be made of the recorded answers, given what the undistorted feed told."""
-    exchanges = told.exchanges
-    places = [_Places(exchange, base) for exchange in exchanges]
-    yield from _absences(told, base, places)
-    yield from _numbers(told, base, places)
-    yield from _repeated(told, base, places)
-    yield from _dates(told, base, live=live)
+def wrong_signs(told: Told, base: Judged) -> str:
+    """Which position is long in the feed and short in what the broker wrote beside it, or the other way round; empty for none."""
+    for source in _sources(told, base):
+        rows = [row for _, _, row in source.held]
+        for names, quantity, row in source.held:
+            beside = [text.strip() for path, text in source.leaves if path[: len(row)] == row]
+            said = {side for side, words in SIDES.items() if any(words.fullmatch(text) for text in beside)}
+            if not said and all(text.startswith("-") for text in beside if same_number(text, quantity)):
+                said = {"short"}
+            wrong = "short" if quantity > 0 else "long"
+            if said == {wrong} and rows.count(row) == 1:
+                return f"{min(names)}: the feed says {quantity.normalize():f}, and the recording that it is {wrong}"
+    return ""
 
 
-class _Places:
-    """Where in one answer the positions of the undistorted feed stand."""
+def hostile_feeds(told: Told, base: Judged, *, live: bool) -> Iterator[Hostile]:
+    """What can be made of the recorded answers and documents, given what the undistorted feed told."""
+    sources = _sources(told, base)
+    yield from _absences(told, sources)
+    yield from _numbers(told, sources)
+    yield from _repeated(told, base, sources)
+    if told.exchanges:
+        yield from _dates(told, base, live=live)
+    for name, raw in told.documents.items():
+        yield from _of_document(told, base, name, raw)
 
-    def __init__(self, exchange: Exchange, base: Judged) -> None:
-        self.body: Body | None = read_body(exchange.body, exchange.header("Content-Type"))
+
+def _sources(told: Told, base: Judged) -> list[_Source]:
+    return [
+        *(_Source(f"answer {place + 1}", each.body, _answered(place), base) for place, each in enumerate(told.exchanges)),
+        *(_Source(name, raw, _delivered(name), base) for name, raw in told.documents.items()),
+    ]
+
+
+def _answered(place: int) -> Callable[[Told, bytes], Told]:
+    def put(told: Told, raw: bytes) -> Told:
+        exchanges = list(told.exchanges)
+        exchanges[place] = replace(exchanges[place], body=raw)
+        return replace(told, exchanges=exchanges)
+
+    return put
+
+
+def _delivered(name: str) -> Callable[[Told, bytes], Told]:
+    return lambda told, raw: replace(told, documents={**told.documents, name: raw})
+
+
+class _Source:
+    """One answer or document, and where in it the positions of the undistorted feed stand; ``put`` tells another in its place."""
+
+    def __init__(self, name: str, raw: bytes, put: Callable[[Told, bytes], Told], base: Judged) -> None:
+        self.name, self.put = name, put
+        self.body: Body | None = read_document(raw)
         self.rows: list[Path] = []
         self.quantities: list[Path] = []
+        self.held: list[tuple[set[str], Decimal, Path]] = []
+        self.leaves: list[tuple[Path, str]] = []
         if self.body is None:
             return
-        leaves = list(self.body.leaves())
+        self.leaves = leaves = list(self.body.leaves())
         entries = sorted((path for paths in self.body.lists() for path in paths), key=len, reverse=True)
         for names, quantity in _held(base):
             symbols = [path for path, text in leaves if text.strip() in names]
             amounts = [path for path, text in leaves if same_number(text, quantity)]
             row = max((_shared(one, other) for one in symbols for other in amounts), key=len, default=())
-            if not row and symbols:  # the quantity is worked out: the row is the record that names the instrument
+            if row:
+                self.held.append((names, quantity, row))
+            elif symbols:  # the quantity is worked out: the row is the record that names the instrument
                 row = next((entry for entry in entries if symbols[0][: len(entry)] == entry), ())
             if row:
                 self.rows += [row] if row not in self.rows else []
+            if row or (symbols and isinstance(self.body, TextBody)):
                 self.quantities += [path for path in amounts if path[: len(row)] == row and path not in self.quantities]
 
 
-def _absences(told: Told, base: Judged, places: Sequence[_Places]) -> Iterator[Hostile]:
+def _absences(told: Told, sources: Sequence[_Source]) -> Iterator[Hostile]:
     name, does = "A06 emptied lists", "Every list of positions is there, and empty."
     matters = "An empty answer and an empty account look the same; read as flat, every holding becomes a break."
-    emptied = [
-        replace(exchange, body=place.body.without(_outermost(place.rows))) if place.body and place.rows else exchange
-        for exchange, place in zip(told.exchanges, places, strict=True)
-    ]
-    why = "" if any(place.rows for place in places) else "no position of the feed is found in the recording"
-    yield Hostile(name, does, matters, replace(told, exchanges=emptied), never, why)
+    emptied = told
+    for source in sources:
+        if source.body and source.rows:
+            emptied = source.put(emptied, source.body.without(_outermost(source.rows)))
+    why = "" if emptied is not told else "no position of the feed is found in a list of the recording"
+    yield Hostile(name, does, matters, emptied, never, why)
     name, does = "A08 last page missing", "The last of several pages is not there."
     matters = "One page of several, read as all, makes the positions of the others look flat."
     last = next((found[-1] for place in range(len(told.exchanges)) if (found := pages(told.exchanges, place))), None)
@@ -108,30 +151,30 @@ def _absences(told: Told, base: Judged, places: Sequence[_Places]) -> Iterator[H
     yield Hostile(name, does, matters, replace(told, exchanges=rest), never, why)
 
 
-def _numbers(told: Told, base: Judged, places: Sequence[_Places]) -> Iterator[Hostile]:
+def _numbers(told: Told, sources: Sequence[_Source]) -> Iterator[Hostile]:
     matters = "What is no number must not become a quantity, nor 0, nor a row left out."
-    found = [(number, path) for number, place in enumerate(places) for path in place.quantities]
+    found = [(source, source.body, path) for source in sources if source.body for path in source.quantities]
     step = max(1, -(-len(found) // MOST_PLACES))
     if not found:
         why = "no text of the recording is a quantity of the feed: it is worked out of several"
         yield Hostile("B09 quantities that are none", "A quantity is no number.", matters, told, never, why)
-    for number, path in found[::step]:
-        body = places[number].body
-        for text in NO_NUMBERS if body else ():
-            name = f"B09 {_written(text)} at {_shown(path)} of answer {number + 1}"
-            does = f"The quantity at {_shown(path)} is {_written(text)}."
-            changed = _changed(told, number, body.with_leaf(path, text)) if body else told
-            yield Hostile(name, does, matters, changed, same_holdings)
+    for source, body, path in found[::step]:
+        for text in body.hostile_numbers:
+            place = f"{_shown(path)} of {source.name}"
+            does = f"The quantity at {place} is {_written(text)}."
+            yield Hostile(
+                f"B09 {_written(text)} at {place}", does, matters, source.put(told, body.with_leaf(path, text)), same_holdings
+            )
 
 
-def _repeated(told: Told, base: Judged, places: Sequence[_Places]) -> Iterator[Hostile]:
+def _repeated(told: Told, base: Judged, sources: Sequence[_Source]) -> Iterator[Hostile]:
     name, does = "E01 doubled row", "The first position stands twice."
     matters = "Added up, it doubles a holding; overwritten, it hides that the answer is wrong."
-    for number, place in enumerate(places):
-        raw = place.body.twice(place.rows[0]) if place.body and place.rows else None
+    for source in sources:
+        raw = source.body.twice(source.rows[0]) if source.body and source.rows else None
         if raw is not None:
             why = "the feed declares lots, of which two may be alike" if base.feed.lots else ""
-            yield Hostile(name, does, matters, _changed(told, number, raw), same_holdings, why)
+            yield Hostile(name, does, matters, source.put(told, raw), same_holdings, why)
             return
     yield Hostile(name, does, matters, told, same_holdings, "no position stands in a list of the recording")
 
@@ -155,12 +198,6 @@ def _dates(told: Told, base: Judged, *, live: bool) -> Iterator[Hostile]:
     yield Hostile("G05 Date to come", "The Date header is of next month.", made_up, replace(told, exchanges=ahead), same_time)
     late = replace(told, clock_ahead=timedelta(days=3))
     yield Hostile("G04 another clock", "Our own clock is three days ahead.", made_up, late, same_time)
-
-
-def hostile_documents(told: Told, base: Judged) -> Iterator[Hostile]:
-    """What can be made of the recorded documents."""
-    for name, raw in told.documents.items():
-        yield from _of_document(told, base, name, raw)
 
 
 def _of_document(told: Told, base: Judged, name: str, raw: bytes) -> Iterator[Hostile]:
@@ -205,12 +242,6 @@ def _shared(one: Path, other: Path) -> Path:
 
 def _outermost(paths: Sequence[Path]) -> list[Path]:
     return [path for path in paths if not any(other != path and path[: len(other)] == other for other in paths)]
-
-
-def _changed(told: Told, number: int, body: bytes) -> Told:
-    return replace(
-        told, exchanges=[replace(each, body=body) if place == number else each for place, each in enumerate(told.exchanges)]
-    )
 
 
 def _document(told: Told, name: str, raw: bytes) -> Told:

@@ -15,7 +15,7 @@ from recon_core.scratch import scratch_folder
 from recon_core.testing import certificates
 from recon_core.testing.fault import Fault
 from recon_core.testing.faults import FAULTS
-from recon_core.testing.hostile_feeds import Hostile, hostile_answers, hostile_documents, never
+from recon_core.testing.hostile_feeds import Hostile, hostile_feeds, never, wrong_signs
 from recon_core.testing.judgement import Judge, Judged
 from recon_core.testing.memory import grown
 from recon_core.testing.reading import GRACE_SECONDS, Reading, Setting, Told, read
@@ -51,11 +51,9 @@ class Trials:
         if base is None:
             return
         self._judge.base = base
+        yield self._signs(base)
         faults = [(fault, target) for turn, fault in enumerate(FAULTS.values()) for target in self._targets(fault, turn)]
-        hostile = [
-            *(hostile_answers(self._told, base, live=self._setting.adapter.live) if self._told.exchanges else ()),
-            *hostile_documents(self._told, base),
-        ]
+        hostile = hostile_feeds(self._told, base, live=self._setting.adapter.live)
         plans = [*(self._of_fault(*each) for each in faults), *map(self._of_hostile, hostile)]
         plans = [plan for plan in plans if plan.name.startswith(self._only)]
         yield from self._together([plan for plan in plans if not plan.heavy])
@@ -82,6 +80,15 @@ class Trials:
         elif judged and not judged.rows:
             why = "COMPLETE without positions: record an account that holds some"
         return Trial(*what, "failed" if why else "passed", why, round(reading.seconds, 3)), None if why else judged
+
+    def _signs(self, base: Judged) -> Trial:
+        what = (
+            "signs",
+            "Compares each position with what stands beside it: a minus, or a side.",
+            "A short read as long doubles the loss.",
+        )
+        why = wrong_signs(self._told, base)
+        return Trial(*what, "failed" if why else "passed", why)
 
     def _targets(self, fault: Fault, turn: int) -> list[int | None]:
         """Which answers a fault is done to: of each address the first and the last, or one of these. None: it does not apply."""
