@@ -291,6 +291,11 @@ def test_a_broken_adapter_is_caught_for_what_it_does(adapter, expected):
     assert "Why it matters: " in found.report()
 
 
+def test_an_adapter_that_unpacks_whatever_it_gets_is_caught_by_the_memory_that_it_takes():
+    found = broker_conformance(Follows, RECORDING, deadline_seconds=20, only=("gzip-bomb",))
+    assert whys(found)["gzip-bomb"].startswith("memory grew by ")
+
+
 def test_an_adapter_that_cannot_read_its_own_broker_is_told_so_and_tried_no_further():
     class Asks(Depot):
         def url(self) -> str:

@@ -148,12 +148,12 @@ def _recorded_output() -> Iterator[io.StringIO]:
     output = io.StringIO()
     handler = logging.StreamHandler(output)
     root = logging.getLogger()
-    level = root.level
-    root.addHandler(handler)
+    level, others = root.level, list(root.handlers)
+    root.handlers[:] = [handler]
     root.setLevel(logging.DEBUG)
     try:
         with redirect_stdout(output), redirect_stderr(output):
             yield output
     finally:
-        root.removeHandler(handler)
+        root.handlers[:] = others
         root.setLevel(level)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -31,6 +32,6 @@ def grown() -> Iterator[Callable[[], int]]:
 def _resident() -> int:
     """Bytes in memory now; 0 where /proc does not say."""
     try:
-        return int(_STATE.read_text().split()[1]) * 4096
+        return int(_STATE.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
     except OSError:
         return 0

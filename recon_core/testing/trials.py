@@ -23,6 +23,12 @@ from recon_core.testing.reading import GRACE_SECONDS, Reading, Setting, Told, re
 AT_ONCE = 8
 MOST_MEMORY = 100 * 1024 * 1024
 SHORTEST_SECRET = 6
+UNHURRIED_SECONDS = 30.0
+"""The deadline where nothing is distorted: what is tried there is not how long it takes."""
+ALONE = 2
+"""How often a trial that was late is made again, alone."""
+MOST_LATE = 3
+"""After how many that were late even so no more are made again."""
 
 Outcome = Literal["passed", "failed", "not applicable"]
 
@@ -44,6 +50,7 @@ class Trials:
 
     def __init__(self, setting: Setting, told: Told, judge: Judge, only: tuple[str, ...]) -> None:
         self._setting, self._told, self._judge, self._only = setting, told, judge, only
+        self._late = 0
 
     def run(self) -> Iterator[Trial]:
         first, base = self._undistorted()
@@ -68,7 +75,8 @@ class Trials:
             "An adapter that cannot read its own broker proves nothing.",
         )
         with _folder() as folder:
-            reading = read(self._setting, self._told, folder)
+            plan = Plan(*what, self._told, never, control=True)
+            reading, _ = self._again(plan, folder, *_measured(self._setting, plan, folder))
             why = _misconduct(reading, self._setting)
             if not why and reading.feed is None:
                 why = reading.message() or f"it returned {reading.answered}, not a Feed"
@@ -129,10 +137,22 @@ class Trials:
                 if not plan.skipped:
                     (folder / str(number)).mkdir()
                     asked[pool.submit(_measured, self._setting, plan, folder / str(number))] = number
-            done = {asked[future]: self._trial(plans[asked[future]], *future.result()) for future in as_completed(asked)}
+            readings = {asked[future]: future.result() for future in as_completed(asked)}
+            done = {
+                number: self._trial(plans[number], *self._again(plans[number], folder / str(number), *each))
+                for number, each in sorted(readings.items())
+            }
         for number, plan in enumerate(plans):
             skipped = Trial(plan.name, plan.does, plan.matters, "not applicable", plan.skipped)
             yield done.get(number, skipped)
+
+    def _again(self, plan: Plan, folder: Path, reading: Reading, memory: int) -> tuple[Reading, int]:
+        """The reading; where it was late, one that was made alone: a busy machine is no adapter's fault."""
+        for _ in range(ALONE):
+            if reading.late and self._late < MOST_LATE:
+                reading, memory = _measured(self._setting, plan, folder)
+        self._late += reading.late
+        return reading, memory
 
     def _trial(self, plan: Plan, reading: Reading, memory: int) -> Trial:
         why = f"memory grew by {memory // 1024**2} MB" if memory > MOST_MEMORY else ""
@@ -181,6 +201,8 @@ def _without_it(found: Judged, base: Judged) -> str:
 
 def _measured(setting: Setting, plan: Plan, folder: Path) -> tuple[Reading, int]:
     """A reading, and by how many bytes the process grew at the most meanwhile; 0 where that is not measured."""
+    if plan.control:
+        setting = replace(setting, deadline_seconds=UNHURRIED_SECONDS)
     if not plan.heavy:
         return read(setting, plan.told, folder), 0
     with grown() as growth:
