@@ -138,7 +138,8 @@ class FaultServer:
 
     The same question asked again gets its next recorded answer, the last one for good; a distorted answer stays due, so that
     asking again does not get past it. Addresses in the answers that name a recorded host name this server instead. ``url`` is
-    where it listens, ``asked`` what it was asked, ``strayed`` what a fault led to another host that must never be asked.
+    where it listens, ``asked`` what it was asked, ``strayed`` what a fault led to another host that must never be asked, ``served``
+    the places of the answers that were given, ``crashed`` what went wrong in the server itself.
     """
 
     def __init__(self, exchanges: Sequence[Exchange], fault: Fault | None = None, target: int = 0) -> None:
@@ -146,6 +147,8 @@ class FaultServer:
         self.distorted = {target, *(pages(exchanges, target) if fault and fault.all_pages else ())}
         self.closing = threading.Event()
         self.asked: list[Asked] = []
+        self.served: set[int] = set()
+        self.crashed: list[str] = []
         self._given: dict[int, int] = {}
         self._open: set[socket.socket] = set()
         self._lock = threading.Lock()
@@ -218,8 +221,10 @@ class FaultServer:
             if self._tls:
                 connection = self._wrapped(connection, self._tls)
             self._converse(connection)
-        except (OSError, ValueError):  # a client that gives up is what most faults are about
+        except OSError:  # a client that gives up is what most faults are about
             pass
+        except Exception as error:  # of the fault itself: an answer that it left out must not look like one that was refused
+            self.crashed.append(f"{self.fault.name if self.fault else 'no fault'}: {type(error).__name__}: {error}")
         finally:
             with self._lock:
                 self._open.discard(connection)
@@ -234,7 +239,10 @@ class FaultServer:
         return wrapped
 
     def _converse(self, connection: socket.socket) -> None:
-        read = _question(connection)
+        try:
+            read = _question(connection)
+        except ValueError:  # no HTTP
+            return
         if read is None:
             return
         with self._lock:
@@ -247,6 +255,7 @@ class FaultServer:
                 + NOT_RECORDED
             )
             return
+        self.served.add(place)
         talk = Talk(self, connection, read, place)
         if self.fault and place in self.distorted:
             self.fault.act(talk)

@@ -60,7 +60,8 @@ class Told:
 class Reading:
     """What came of it: a feed or an error, after how many seconds, and what the server was asked.
 
-    ``late`` says that it did not end within its deadline and the grace; ``answered`` is anything else that was returned.
+    ``late`` says that it did not end within its deadline and the grace; ``served`` are the places of the answers that it was given,
+    ``crashed`` is what went wrong in the server itself, ``answered`` anything else that was returned.
     """
 
     feed: Feed | None
@@ -69,6 +70,8 @@ class Reading:
     seconds: float
     asked: Sequence[Asked]
     strayed: Sequence[Asked]
+    served: frozenset[int] = frozenset()
+    crashed: str = ""
     answered: str = ""
 
     def said(self) -> str:
@@ -112,7 +115,8 @@ def _read(setting: Setting, told: Told, folder: Path, server: FaultServer) -> Re
     feed = answer if isinstance(answer, Feed) else None
     other = "" if feed is not None or "answer" not in kept else type(answer).__name__
     late = seconds > most or isinstance(error, _TooLate)
-    return Reading(feed, error, late, seconds, tuple(server.asked), tuple(server.strayed), other)
+    crashed = "; ".join(server.crashed)
+    return Reading(feed, error, late, seconds, tuple(server.asked), tuple(server.strayed), frozenset(server.served), crashed, other)
 
 
 class _TooLate(Exception):  # noqa: N818  # not an error of the adapter's

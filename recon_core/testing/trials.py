@@ -14,6 +14,7 @@ from recon_core.errors import BrokerError
 from recon_core.scratch import scratch_folder
 from recon_core.testing import certificates
 from recon_core.testing.fault import Fault
+from recon_core.testing.fault_server import Exchange, pages
 from recon_core.testing.faults import FAULTS
 from recon_core.testing.hostile_feeds import Hostile, hostile_feeds, never, wrong_signs
 from recon_core.testing.judgement import Judge, Judged
@@ -51,6 +52,7 @@ class Trials:
     def __init__(self, setting: Setting, told: Told, judge: Judge, only: tuple[str, ...]) -> None:
         self._setting, self._told, self._judge, self._only = setting, told, judge, only
         self._late = 0
+        self._unread: list[Exchange] = []
 
     def run(self) -> Iterator[Trial]:
         first, base = self._undistorted()
@@ -58,6 +60,7 @@ class Trials:
         if base is None:
             return
         self._judge.base = base
+        yield self._pages()
         yield self._signs(base)
         faults = [(fault, target) for turn, fault in enumerate(FAULTS.values()) for target in self._targets(fault, turn)]
         hostile = hostile_feeds(self._told, base, live=self._setting.adapter.live)
@@ -83,11 +86,26 @@ class Trials:
                 if missing := next((asked for asked in reading.asked if not asked.recorded), None):
                     why += f" (it asked {missing.method} {missing.path}, which the recording does not have)"
             judged = self._judge.judged(reading.feed) if reading.feed and not why else None
+        exchanges = self._told.exchanges
+        served = {page for place in reading.served for page in (place, *pages(exchanges, place))}
+        self._unread = [exchanges[place] for place in sorted(served - reading.served)]
+        # What is recorded for evidence is not asked for positions, and no fault on it could be seen.
+        self._told = replace(self._told, exchanges=[exchange for place, exchange in enumerate(exchanges) if place in served])
         if judged and not judged.complete:
             why = f"{judged.status}: {judged.reason}"
         elif judged and not judged.rows:
             why = "COMPLETE without positions: record an account that holds some"
         return Trial(*what, "failed" if why else "passed", why, round(reading.seconds, 3)), None if why else judged
+
+    def _pages(self) -> Trial:
+        what = (
+            "pages",
+            "Looks which recorded pages were asked for.",
+            "One page of several, read as all, makes the others look flat.",
+        )
+        left = next(iter(self._unread), None)
+        why = left and f"it did not ask {left.method} {left.path} with {dict(left.params)}, which was recorded"
+        return Trial(*what, "failed" if why else "passed", why or "")
 
     def _signs(self, base: Judged) -> Trial:
         what = (
@@ -212,6 +230,8 @@ def _measured(setting: Setting, plan: Plan, folder: Path) -> tuple[Reading, int]
 
 def _misconduct(reading: Reading, setting: Setting) -> str:
     """What an adapter may never do, whatever it is told."""
+    if reading.crashed:
+        return f"the kit itself failed, not the adapter: {reading.crashed}"
     if leaked := leak(reading.said(), setting):
         return leaked
     if reading.late:
