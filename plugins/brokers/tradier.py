@@ -1,0 +1,406 @@
+"""Tradier: positions and history of accounts over the Brokerage API v1 (docs.tradier.com, read 2026-11)."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections import Counter
+from datetime import timedelta
+from decimal import ROUND_HALF_EVEN, Decimal, DecimalException, localcontext
+from typing import TYPE_CHECKING, Any
+
+from recon_core import (
+    Ask,
+    AuthError,
+    Broker,
+    BrokerError,
+    Cash,
+    ControlTotal,
+    Evidence,
+    Feed,
+    Fill,
+    MalformedError,
+    Movement,
+    NotReadyError,
+    Position,
+    Record,
+    hookimpl,
+)
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from recon_core.http import Answer
+
+ACCOUNT = re.compile(r"[A-Za-z0-9_-]{1,40}", re.ASCII)
+OPTION = re.compile(r"[A-Z]{1,6}\d?\d{6}[CP]\d{8}", re.ASCII)  # OCC without blanks; an adjusted root ends in a digit
+STANDARD_OPTION = re.compile(r"[A-Z]{1,6}\d{6}[CP]\d{8}", re.ASCII)
+STOCK = re.compile(r"[A-Z]{1,6}([/.][A-Z]{1,3})?", re.ASCII)
+STANDARD_DELIVERABLE = Decimal(100)
+PRICE_STEP = Decimal("1e-12")
+LIVE_FOR = timedelta(hours=12)  # from the close past midnight, but never as far as the next session's fills
+PAGE_ROWS = 100
+NOTHING = (None, "null")
+"""How Tradier writes that there is nothing: null, or the text "null"."""
+
+MONEY = ("dividend", "interest", "fee", "tax", "ach", "wire", "check")
+BOOKED = ("journal", "adjustment")
+OPTION_EVENTS = {"assign": "assignment", "exerc": "exercise", "expir": "expiry", "optexp": "expiry"}
+
+
+class Tradier(Broker):
+    """Positions that the accounts of one user hold at Tradier now.
+
+    Credentials   an access token (``token``) that does not expire; sandbox tokens have a host of their own
+    Proof         one list without pages, read whole, of each account of the token; beside it the account's balances: a side
+                  (long or short, stock or option) that has a value there and no row here is missing. More cannot be compared,
+                  for positions have no prices. An account that cannot be read makes the feed PARTIAL
+    As of         the Date header of the answer. Yesterday's holdings cannot be asked for: run at or after the close
+    Basis         trade date: a fill shows at once, a split perhaps the next day
+    Evidence      the account's history, which is made overnight: what happened today is not in it. It has a day and no time, and
+                  no ids, so that an event is known by what it says
+    Quirks        an account without positions is the text "null", one position is an object, several are an array; cost_basis is
+                  of the whole position, so that the average price is cost_basis / (quantity x multiplier), rounded to 12 decimals
+                  half to even; there is no currency: Tradier's accounts are in USD; options are OCC symbols without blanks, of
+                  100 shares unless a digit in the root says that the contract was adjusted; class shares are written BRK/B
+    """
+
+    name = "tradier"
+    options = {
+        "base_url": {
+            "type": "string",
+            "pattern": "^https?://",
+            "default": "https://api.tradier.com/v1",
+            "description": "Where the API is; the sandbox is at https://sandbox.tradier.com/v1.",
+        },
+        "account": {
+            "type": "string",
+            "pattern": "^[A-Za-z0-9_-]{1,40}$",
+            "description": "Number of the one account to ask for; without it, those that recon.yaml names, else all of the token.",
+        },
+    }
+    secrets = ("token",)
+    capabilities = ("positions", "cash", "fills", "movements", "control_totals")
+    live = True
+
+    async def positions(self, ask: Ask) -> Feed:
+        """All positions of each account. PARTIAL where an account cannot be read, or lacks what its balances state."""
+        numbers, notes = await self._accounts(ask)
+        read: list[_Account] = []
+        trouble: list[str] = []
+        first: BrokerError | None = None
+        for number in numbers:
+            try:
+                read.append(await self._account(number, ask))
+            except NotReadyError:
+                raise
+            except BrokerError as error:
+                first = first or error
+                trouble.append(f"account {number}: {error}")
+        if first is not None and not read:
+            raise first
+        more: dict[str, Any] = {
+            "as_of": min(account.as_of for account in read),
+            "basis": "trade",
+            "accounts": tuple(account.number for account in read if not account.trouble),
+            "control_totals": tuple(total for account in read for total in account.totals),
+            "cash": tuple(cash for account in read for cash in account.cash),
+            "notes": (*notes, *(note for account in read for note in account.notes)),
+        }
+        positions = [position for account in read for position in account.positions]
+        trouble += [account.trouble for account in read if account.trouble]
+        if trouble:
+            return Feed.partial(positions, reason="; ".join(trouble), **more)
+        return Feed.complete(positions, **more)
+
+    async def evidence(self, ask: Ask) -> Evidence:
+        """The history of each account since the day of ``ask.since``; never complete, for today is not in it."""
+        numbers, notes = await self._accounts(ask)
+        fills: list[Fill] = []
+        movements: list[Movement] = []
+        reasons = ["Tradier makes its history overnight: what happened since is not in it"]
+        for number in numbers:
+            try:
+                events, trouble = await self._history(number, ask.since)
+            except BrokerError as error:
+                if len(numbers) == 1:
+                    raise
+                reasons.append(f"account {number}: {error}")
+                continue
+            reasons += [trouble] if trouble else []
+            seen: Counter[str] = Counter()
+            for event in events:
+                digest = _digest(event)
+                seen[digest] += 1  # two events of one day that say the same are two
+                happened = _event(event, number, f"{number}-{digest}-{seen[digest]}")
+                (fills if isinstance(happened, Fill) else movements).append(happened)  # type: ignore[arg-type]
+        return Evidence(
+            fills=fills,
+            movements=movements,
+            since=ask.since,
+            complete=False,
+            reason="; ".join(reasons),
+            notes=(*notes, "the history has days without times: a fill is given at 00:00 UTC of its day"),
+        )
+
+    async def _accounts(self, ask: Ask) -> tuple[list[str], list[str]]:
+        """The accounts to ask, and remarks on those that are not asked or not active."""
+        if self.settings.get("account"):
+            return [self.settings["account"]], []
+        answer = await self._get("/user/profile")
+        profile = Record(answer.body, "GET /user/profile").record("profile")
+        rows = profile.value.get("account")
+        if rows in NOTHING or rows == []:
+            raise MalformedError("GET /user/profile: names no account; does the token belong to a brokerage account?")
+        listed = Record.each(rows if isinstance(rows, list) else [rows], f"{profile.place}: account")
+        theirs = [_account_number(record) for record in listed]
+        wanted = list(dict.fromkeys(ask.accounts or theirs))
+        for number in wanted:
+            if not ACCOUNT.fullmatch(number):
+                raise MalformedError(f"account {number!r} is no account number of Tradier (accounts, expect_accounts)")
+        notes = [f"account {number}: not asked, for recon.yaml names others" for number in theirs if number not in wanted]
+        notes += [
+            f"account {number}: status {record.value['status']}"
+            for number, record in zip(theirs, listed, strict=True)
+            if number in wanted and isinstance(record.value.get("status"), str) and record.value["status"] != "active"
+        ]
+        return wanted, notes
+
+    async def _account(self, number: str, ask: Ask) -> _Account:
+        held = await self._get(f"/accounts/{number}/positions")
+        stated = await self._get(f"/accounts/{number}/balances")
+        if held.date is None:
+            raise MalformedError(f"GET /accounts/{number}/positions: the answer has no Date header, so its time is not known")
+        if ask.as_of is not None and held.date - ask.as_of > LIVE_FOR:
+            raise NotReadyError(
+                f"Tradier tells only what is held now ({held.date:%Y-%m-%d %H:%M} UTC), not what was held at"
+                f" {ask.as_of:%Y-%m-%d %H:%M %Z}: run within {LIVE_FOR.total_seconds() / 3600:g} hours of that time"
+            )
+        return _Account(number, held.date, held.body, stated.body)
+
+    async def _history(self, number: str, since: datetime | None) -> tuple[list[Record], str]:
+        """The events of an account, and why some may be missing."""
+        path = f"/accounts/{number}/history"
+        params = {"page": "1", "limit": str(PAGE_ROWS)} | ({"start": f"{since:%Y-%m-%d}"} if since else {})
+        asked = 1
+
+        def following(answer: Answer) -> dict[str, str] | None:
+            nonlocal asked
+            if len(_events(answer.body, path)) < PAGE_ROWS:
+                return None
+            asked += 1
+            return {"page": str(asked)}
+
+        pages = await self.http.get_pages(
+            self.settings["base_url"].rstrip("/") + path, following, headers=self._headers(), params=params
+        )
+        return [event for answer in pages.answers for event in _events(answer.body, path)], pages.trouble
+
+    async def _get(self, path: str) -> Answer:
+        try:
+            return await self.http.get_json(self.settings["base_url"].rstrip("/") + path, headers=self._headers())
+        except AuthError as error:
+            raise AuthError(
+                f"{error}; check the secret token, and that base_url is its host: sandbox tokens have another"
+            ) from error
+
+    def _headers(self) -> dict[str, str]:
+        return {"Authorization": f"Bearer {self.secret('token')}", "Accept": "application/json"}  # it sends XML unasked
+
+
+class _Account:
+    """What one account holds, and what its balances say of that."""
+
+    def __init__(self, number: str, as_of: datetime, held: Any, stated: Any) -> None:
+        self.number = number
+        self.as_of = as_of
+        self.positions = _positions(held, number)
+        place = f"GET /accounts/{number}/balances"
+        balances = Record(stated, place).record("balances")
+        if balances.has("account_number") and balances.identifier("account_number") != number:
+            raise MalformedError(f"{place}: answers for account {balances.identifier('account_number')}")
+        money = balances.number_or_none("total_cash")
+        self.cash = () if money is None else (Cash(currency="USD", amount=money, account=number),)
+        unnamed = [position.symbol for position in self.positions if position.asset_class is None]
+        adjusted = [position.symbol for position in self.positions if position.asset_class and position.multiplier is None]
+        self.notes = [f"account {number}: {symbol} is neither a stock's nor an option's symbol" for symbol in unnamed]
+        self.notes += [
+            f"account {number}: {symbol}: not a standard option (adjusted?), so what a contract delivers is not known"
+            for symbol in adjusted
+        ]
+        missing = self._missing(balances)
+        self.trouble = (
+            f"account {number}: GET /accounts/{number}/positions lists {', '.join(missing)}: run again, and ask Tradier if it stays"
+            if missing
+            else ""
+        )
+        flat = not self.positions and not missing
+        source = f"GET /accounts/{number}/balances"
+        self.totals = (ControlTotal("market_value", Decimal(0), account=number, source=source),) if flat else ()
+
+    def _missing(self, balances: Record) -> list[str]:
+        """The sides that have a value and no row. A position whose symbol tells no class may be of either kind."""
+        held = [(position.asset_class, position.quantity > 0) for position in self.positions if position.quantity]
+        found = []
+        for long, name in ((True, "long"), (False, "short")):
+            value, classes = balances.number(f"{name}_market_value"), [asset_class for asset_class, side in held if side is long]
+            if value and not classes:
+                found.append(f"nothing {name}, and its balances state {name}_market_value {value}")
+                continue
+            for asset_class, kind in (("us_equity", "stock"), ("us_option", "option")):
+                worth = balances.number_or_none(f"{kind}_{name}_value")
+                if worth and asset_class not in classes and None not in classes:
+                    found.append(f"no {name} {kind}, and its balances state {kind}_{name}_value {worth}")
+        return found
+
+
+def _positions(body: Any, account: str) -> list[Position]:
+    """The positions of an answer, in its order. Raises MalformedError that names row and field."""
+    place = f"GET /accounts/{account}/positions"
+    answer = Record(body, place)
+    if "positions" not in answer.value:
+        raise answer.wrong("positions", 'an object, null or "null"')
+    if answer.value["positions"] in NOTHING:
+        return []
+    section = answer.record("positions")
+    if "position" not in section.value:
+        raise section.wrong("position", "an object or an array")
+    rows = section.value["position"]
+    positions: list[Position] = []
+    first: dict[str, int] = {}
+    for number, record in enumerate(Record.each(rows if isinstance(rows, list) else [rows], place), 1):
+        position = _position(record, account)
+        if first.setdefault(position.symbol, number) != number:
+            raise MalformedError(
+                f"{record.place}: {position.symbol} stands in row {first[position.symbol]} too; which one is held is not known"
+            )
+        positions.append(position)
+    return positions
+
+
+def _position(record: Record, account: str) -> Position:
+    symbol = record.text("symbol")
+    record.place += f" ({symbol})"
+    quantity = record.number("quantity")
+    asset_class, multiplier = _kind(symbol)
+    return Position(
+        account=account,
+        symbol=symbol,
+        asset_class=asset_class,
+        currency="USD",
+        quantity=quantity,
+        avg_price=_average(record, quantity, multiplier),
+        multiplier=multiplier,
+        opened_at=record.moment("date_acquired") if record.text_or_none("date_acquired") not in NOTHING else None,
+    )
+
+
+def _kind(symbol: str) -> tuple[str | None, Decimal | None]:
+    """The asset class and multiplier that a symbol's form tells; None where it does not."""
+    if OPTION.fullmatch(symbol):
+        return "us_option", STANDARD_DELIVERABLE if STANDARD_OPTION.fullmatch(symbol) else None
+    return ("us_equity", Decimal(1)) if STOCK.fullmatch(symbol) else (None, None)
+
+
+def _average(record: Record, quantity: Decimal, multiplier: Decimal | None) -> Decimal | None:
+    """The average price of one unit, to 12 decimals half to even; None where the cost, or what a unit is, is not known."""
+    cost = record.number_or_none("cost_basis")
+    if cost is None or not quantity or multiplier is None:
+        return None
+    try:
+        with localcontext() as context:
+            context.prec = 200
+            return (cost / (quantity * multiplier)).quantize(PRICE_STEP, ROUND_HALF_EVEN)
+    except DecimalException:
+        raise record.wrong("cost_basis", "a cost that gives a price") from None
+
+
+def _account_number(record: Record) -> str:
+    number = record.identifier("account_number")
+    if not ACCOUNT.fullmatch(number):
+        raise record.wrong("account_number", "an account number")
+    return number
+
+
+def _events(body: Any, path: str) -> list[Record]:
+    answer = Record(body, f"GET {path}")
+    if "history" not in answer.value:
+        raise answer.wrong("history", 'an object, null or "null"')
+    if answer.value["history"] in NOTHING:
+        return []
+    rows = answer.record("history").value.get("event")
+    if rows in NOTHING:
+        return []
+    return Record.each(rows if isinstance(rows, list) else [rows], f"GET {path}")
+
+
+def _digest(event: Record) -> str:
+    written = json.dumps(event.value, sort_keys=True, default=str)
+    return hashlib.sha256(written.encode()).hexdigest()[:20]
+
+
+def _event(event: Record, account: str, identity: str) -> Fill | Movement:
+    """One event of the history: its details are an object that is mostly, but not always, called as its type."""
+    kind = _word(event, "type")
+    event.place += f" ({kind or 'without a type'})"
+    nested = [value for value in event.value.values() if isinstance(value, dict)]
+    details = Record(nested[0] if len(nested) == 1 else event.value.get(kind) or {}, event.place)
+    symbol = _word(details, "symbol")
+    when = event.moment("date")
+    amount = event.number_or_none("amount")
+    quantity = details.number_or_none("quantity")
+    if kind == "trade" and symbol and quantity:
+        asset_class, multiplier = _kind(symbol)
+        return Fill(
+            id=identity,
+            account=account,
+            symbol=symbol,
+            quantity=quantity,
+            price=details.number("price"),
+            traded_at=when,
+            currency="USD",
+            fee=details.number_or_none("commission"),
+            asset_class=asset_class,
+            multiplier=multiplier,
+            source=event.place,
+        )
+    words = (kind, _word(details, "option_type"), _word(details, "trade_type"), _word(details, "description"))
+    said = " ".join(word for word in words if word)
+    moved = _movement_kind(kind, said.lower(), quantity, amount)
+    return Movement(
+        id=identity,
+        kind=moved,
+        occurred_on=when.date(),
+        account=account,
+        symbol=symbol or None,
+        quantity=None if moved == "cash" else quantity or None,
+        amount=amount,
+        currency="USD",
+        price=details.number_or_none("price"),
+        said=said,
+        source=event.place,
+    )
+
+
+def _movement_kind(kind: str, said: str, quantity: Decimal | None, amount: Decimal | None) -> str:
+    """What an event is: money alone where no units move. What a journal or an adjustment of units means, it does not say."""
+    if kind == "option":
+        return next((moved for word, moved in OPTION_EVENTS.items() if word in said), "unclassified")
+    if kind == "transfer":
+        return "transfer"
+    if (kind in MONEY and amount) or (kind in BOOKED and amount and not quantity):
+        return "cash"
+    return "unclassified"
+
+
+def _word(record: Record, name: str) -> str:
+    """A text; empty where there is none, or the text "null"."""
+    found = record.text_or_none(name)
+    return "" if found in NOTHING else found or ""
+
+
+@hookimpl
+def recon_register_brokers() -> list[type[Broker]]:
+    """The adapter of this file."""
+    return [Tradier]
