@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Literal
@@ -21,6 +21,8 @@ from recon_core import (
     hookimpl,
     resolve_path,
 )
+
+from ._presets import PRESETS, with_preset
 
 if TYPE_CHECKING:
     from recon_core import SourceFile
@@ -51,11 +53,26 @@ class Statement(Broker):
                   open quote) and ``expect_accounts`` are all that says it is whole
     Quirks        nothing is guessed: delimiter, decimal comma, thousands, parentheses and footer are as configured, and a
                   row that does not fit is an error that names it
+    Presets       ``fidelity``: positions of one or more accounts; a file without its closing lines was cut short. The sweep
+                  (SPAXX**) without a quantity and pending activity are no positions.
+                  ``schwab``: positions of one account, which is called as the first line does (Individual ...843); a file
+                  without its line of totals was cut short. Cash is no position.
+                  ``ibkr_activity``: the section Open Positions, its summaries without the lots; a flat account has no such
+                  section, so that it is not read but refused. A file without any section behind it was cut short.
+                  What a preset leaves out is in the notes
     """
 
     name = "statement"
     options = {
         **FILE_OPTIONS,
+        "preset": {
+            "type": "string",
+            "enum": sorted(PRESETS),
+            "description": (
+                "The broker whose files these are: fills in how they are written. An option that you give another value than its "
+                "default goes before it; of columns, defaults, aliases and skip_rows, each name on its own."
+            ),
+        },
         "path": {
             "type": "string",
             "description": "The file; {date:%Y-%m-%d} in its name is the day asked for, else the newest day there.",
@@ -66,7 +83,12 @@ class Statement(Broker):
                 "column": {**_TEXT, "description": "A column that has the time, the same in all rows."},
                 "line": {**_TEXT, "description": "A regular expression for a line outside the rows; its first group is the time."},
                 "file_name": {**_TEXT, "description": "How the file's name says the day, such as %Y%m%d."},
-                "format": {**_TEXT, "description": "How column or line write the time, such as %m/%d/%Y; by default ISO 8601."},
+                "format": {
+                    "type": ["string", "array"],
+                    "items": _TEXT,
+                    "minItems": 1,
+                    "description": "How column or line write the time, such as %m/%d/%Y, or several ways; by default ISO 8601.",
+                },
             },
             "additionalProperties": False,
             "description": "The time that the positions are of, or where the file says it; by default when it was last changed.",
@@ -100,6 +122,10 @@ class Statement(Broker):
         },
     }
     required = ("path",)
+
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        self.settings = with_preset(self.settings, self.options)
 
     def positions(self, ask: Ask) -> Feed:
         """The file's rows, which the engine reads in bulk."""
@@ -168,15 +194,18 @@ class Statement(Broker):
             raise MalformedError(f"{source.path}: no line before or after the rows matches {said['line']!r} (as_of.line)")
         return *self._time(source, lines[0], said.get("format")), ()
 
-    def _time(self, source: SourceFile, text: str, form: str | None) -> tuple[datetime, bool]:
+    def _time(self, source: SourceFile, text: str, form: str | Sequence[str] | None) -> tuple[datetime, bool]:
         """A time that the file or the configuration says, and whether it is a bare date."""
-        try:
-            stamp = datetime.strptime(text.strip(), form) if form else datetime.fromisoformat(text.strip())  # noqa: DTZ007
-        except ValueError:
-            like = f"by {form!r}" if form else "such as 2026-11-20T21:00:00Z"
-            raise MalformedError(f"{source.path}: as_of {text!r} is not a time {like}") from None
-        bare = not re.search("%[HIcXs]", form) if form else bool(re.fullmatch(r"[\dW-]+", text.strip()))
-        return self._placed(source, stamp, bare)
+        forms: list[str | None] = [form] if isinstance(form, str) else list(form or (None,))
+        for each in forms:
+            try:
+                stamp = datetime.strptime(text.strip(), each) if each else datetime.fromisoformat(text.strip())  # noqa: DTZ007
+            except ValueError:
+                continue
+            bare = not re.search("%[HIcXs]", each) if each else bool(re.fullmatch(r"[\dW-]+", text.strip()))
+            return self._placed(source, stamp, bare)
+        like = f"by {' or '.join(map(repr, forms))}" if form else "such as 2026-11-20T21:00:00Z"
+        raise MalformedError(f"{source.path}: as_of {text!r} is not a time {like}")
 
     def _time_in_name(self, source: SourceFile, form: str) -> tuple[datetime, bool]:
         try:

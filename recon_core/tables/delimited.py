@@ -47,16 +47,17 @@ def read_delimited(path: Path, options: Mapping[str, Any], refusal: Refusal, *, 
         if data[:2] in _MARKS and options["encoding"] == "utf-8":
             raise refusal.setup(f"{path} begins with the mark of utf-16: say `encoding: utf-16`")
         reader = _Reader(data, delimiter, quote, path, refusal)
-        cut = reader.cut(options["preamble"], options["footer"])
+        rows = _Rows(options, quote, refusal)
+        cut = reader.cut(options["preamble"], options["footer"], rows)
         tail = reader.tail(cut.end, options["footer"])
+        extra = cut.first is not None and len(cut.first) == len(cut.header) + 1 and not cut.first[-1].strip()
+        names = tuple(f"c{place}" for place in range(len(cut.header) + extra))
         body = plain
-        if not cut.simple or options["rows_start_with"]:
+        if not cut.simple or rows.chosen:
             body = scratch_file(".csv")
             with body.open("wb") as copy:
                 copy.write(b"header" + reader.line_end)  # one line stands before the rows in every case, ended as they are
-                copy.writelines(reader.body(cut, options["rows_start_with"], options["preamble"]))
-    extra = cut.first is not None and len(cut.first) == len(cut.header) + 1 and not cut.first[-1].strip()
-    names = tuple(f"c{place}" for place in range(len(cut.header) + extra))
+                copy.writelines(reader.body(cut, rows, delimiter.encode() * (len(names) - 1) + reader.line_end))
     columns = ", ".join(f"{quoted(name)}: 'VARCHAR'" for name in names)
     source = (
         f"read_csv({quoted(sql_path(body))}, columns = {{{columns}}}, auto_detect = false, header = false, skip = 1, "
@@ -75,6 +76,11 @@ def read_delimited(path: Path, options: Mapping[str, Any], refusal: Refusal, *, 
         tail=tail,
         extra=names[-1] if extra else None,
         blank=f"coalesce({', '.join(names)}) IS NULL" if len(names) > 1 else f"{names[0]} IS NULL",
+        skipped=tuple(
+            f"{count:,} {'line is' if count == 1 else 'lines are'} left out (skip_lines) as '{_shown(line)}' is"
+            for count, line in rows.skipped.values()
+            if count
+        ),
     )
 
 
@@ -93,6 +99,51 @@ def as_utf8(path: Path, encoding: str, refusal: Refusal) -> Path:
     return copy
 
 
+class _Rows:
+    """Which lines of the body are rows, where others are among them; ``skipped`` are those left out: how many, and the first."""
+
+    def __init__(self, options: Mapping[str, Any], quote: str, refusal: Refusal) -> None:
+        preamble = options["preamble"]
+        self._quote = quote.encode()
+        self.starts = options["rows_start_with"] or ""
+        self.header = preamble if isinstance(preamble, str) else ""
+        self.skipped: dict[str, tuple[int, bytes]] = dict.fromkeys(options["skip_lines"], (0, b""))
+        self._patterns = {pattern: _compiled(pattern, "skip_lines", refusal) for pattern in self.skipped}
+        self.last: str = options["rows_end_with"] or ""
+        self._ends = _compiled(self.last, "rows_end_with", refusal)
+
+    @property
+    def chosen(self) -> bool:
+        """Whether some lines of the body may be no rows."""
+        return bool(self.starts or self._patterns or self.last)
+
+    def begins(self, line: bytes, text: str) -> bool:
+        return line.startswith((text.encode(), self._quote + text.encode()))
+
+    def ends(self, line: bytes) -> bool:
+        """Whether no more than such a line has to come after the rows."""
+        return self._ends.search(line) is not None
+
+    def skips(self, line: bytes) -> str | None:
+        """The pattern by which a line is no row."""
+        return next((name for name, pattern in self._patterns.items() if pattern.search(line)), None)
+
+    def takes(self, line: bytes) -> bool:
+        """Whether a line is a row."""
+        return (not self.starts or self.begins(line, self.starts)) and self.skips(line) is None
+
+
+def _shown(line: bytes) -> str:
+    return excerpt(line.decode("utf-8", "replace").strip())
+
+
+def _compiled(pattern: str, option: str, refusal: Refusal) -> re.Pattern[bytes]:
+    try:
+        return re.compile(pattern.encode())
+    except re.error as error:
+        raise refusal.setup(f"{option}: {pattern!r} is no regular expression: {error}") from None
+
+
 class _Reader:
     """Finds its way in the bytes of a UTF-8 file."""
 
@@ -104,40 +155,56 @@ class _Reader:
         self.line_end = b"\r\n" if b"\r\n" in head else self._newline
         self._start = len(codecs.BOM_UTF8) if head.startswith(codecs.BOM_UTF8) else 0
 
-    def cut(self, preamble: Decimal | int | str, footer: list[str]) -> _Cut:
+    def cut(self, preamble: Decimal | int | str, footer: list[str], rows: _Rows) -> _Cut:
         """Header, body and footer."""
         offset, head = self._header(preamble)
         consumed = [offset]
-        records = self._parse(self._lines(offset, consumed))
-        header = tuple(name.strip().lstrip("\ufeff") for name in next(records, ()))
+        header = tuple(name.strip().lstrip("\ufeff") for name in next(self._parse(self._lines(offset, consumed)), ()))
         if not header:
             raise self._refusal.content(f"{self._path} has no header line")
         body = consumed[0]
         end = self._footer(body, footer)
-        first = next((tuple(record) for record in records if record), None) if consumed[0] < end else None
-        lines = self._data[:body].count(self._newline) + (0 if self._data[:body].endswith(self._newline) else 1)
-        simple = offset == self._start and lines == 1 and end == len(self._data)
-        return _Cut(header, first, head, body, end, lines, simple)
+        lines = self._lines(body, consumed)
+        if rows.chosen:
+            lines = (line for line in lines if rows.takes(line.encode()))
+        first = next((tuple(record) for record in self._parse(lines) if record), None) if body < end else None
+        count = self._data[:body].count(self._newline) + (0 if self._data[:body].endswith(self._newline) else 1)
+        simple = offset == self._start and count == 1 and end == len(self._data)
+        return _Cut(header, first, head, body, end, count, simple)
 
-    def body(self, cut: _Cut, starts: str | None, preamble: Decimal | int | str) -> Iterator[bytes]:
-        """The bytes of the rows; of the lines that begin with ``starts`` only, where it is given."""
-        if not starts:
+    def body(self, cut: _Cut, rows: _Rows, empty: bytes) -> Iterator[bytes]:
+        """The bytes of the rows, and an ``empty`` one for each line before a row that is none, so that rows keep their numbers."""
+        if not rows.chosen:
             for offset in range(cut.body, cut.end, 1 << 24):
                 yield self._data[offset : min(offset + (1 << 24), cut.end)]
             return
-        again = preamble.encode() if isinstance(preamble, str) else None
         header = self._data[: cut.body].rstrip(b"\r\n").rpartition(self._newline)[2]
-        offset = cut.body
+        offset, ended, between = cut.body, rows.ends(b""), 0
         while offset < cut.end:
-            following = self._after(offset)
+            following = min(self._after(offset), cut.end)
             line = self._data[offset:following]
-            if self._begins(line, starts.encode()):
-                yield line
-            elif again and self._begins(line, again) and line.rstrip(b"\r\n") != header:
+            between += 1
+            if pattern := rows.skips(line):
+                count, first = rows.skipped[pattern]
+                rows.skipped[pattern] = (count + 1, first or line)
+            elif rows.begins(line, rows.starts):
+                yield empty * (between - 1) + line
+                ended, between = False, 0
+            elif rows.header and rows.begins(line, rows.header):
+                if line.rstrip(b"\r\n") != header:
+                    place = f"{self._path}: line {self._number(offset)}"
+                    raise self._refusal.content(f"{place} is a second header with other columns; its rows would be misread")
+                ended = False
+            elif rows.skipped and line.strip():
                 raise self._refusal.content(
-                    f"{self._path}: line {self._number(offset)} is a second header with other columns; its rows would be misread"
+                    f"{self._path}: line {self._number(offset)} is neither a row nor one of skip_lines: '{_shown(line)}'"
                 )
+            ended = ended or rows.ends(line)
             offset = following
+        if not ended:
+            raise self._refusal.content(
+                f"{self._path}: no line that has {rows.last!r} stands after its rows (rows_end_with): it may have been cut short"
+            )
 
     def tail(self, end: int, footer: list[str]) -> tuple[Line, ...]:
         """The lines of the footer that begins at ``end``."""

@@ -70,6 +70,28 @@ FILE_OPTIONS: dict[str, dict[str, Any]] = {
         "minLength": 1,
         "description": "Of the lines after the header only those that begin with this are positions (a file of several sections).",
     },
+    "rows_end_with": {
+        "type": "string",
+        "minLength": 1,
+        "description": (
+            "A regular expression that a line after the last row has; without such a line the file was cut short, and is refused."
+        ),
+    },
+    "skip_lines": {
+        **_TEXTS,
+        "default": [],
+        "description": (
+            "Regular expressions, searched for in each line between header and footer as the file writes it: a line that has one "
+            "is no position. With rows_start_with, a line that neither begins so nor has one of these is an error."
+        ),
+    },
+    "account_line": {
+        "type": "string",
+        "description": (
+            "A regular expression for a line outside the rows; its first group is the account of every row, where the file has no "
+            "such column."
+        ),
+    },
     "skip_rows": {
         "type": "object",
         "additionalProperties": _TEXT,
@@ -82,10 +104,10 @@ FILE_OPTIONS: dict[str, dict[str, Any]] = {
     },
     "columns": {
         "type": "object",
-        "properties": dict.fromkeys(POSITION_COLUMNS, _TEXT),
+        "properties": {column: {"type": ["string", "array"], "items": _TEXT, "minItems": 1} for column in POSITION_COLUMNS},
         "additionalProperties": False,
         "default": {},
-        "description": "Our column: the file's name of it, where they differ in more than case.",
+        "description": "Our column: the file's name of it, where they differ in more than case, or names of which it has one.",
     },
     "defaults": {
         "type": "object",

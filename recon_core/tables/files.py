@@ -88,10 +88,12 @@ def read_file(path: Path, options: Mapping[str, Any], *, book: bool = False, nam
         raise refusal.content(f"{path} cannot be read: {error.strerror or error}") from None
     columns = Columns(path, frame.header, refusal)
     mapped = columns.mapped(given, book=book)
+    if given["account_line"] and "account" not in mapped:
+        given["defaults"] = {**given["defaults"], "account": _account(path, frame, given["account_line"], refusal)}
     _check_footer(path, frame, mapped, given["footer"], refusal)
     relation = replace(relation_of(name or str(path), frame, columns, mapped, given), origins=(str(path),))
-    notes = tuple(f"rows whose {theirs} is like {pattern!r} are left out" for theirs, pattern in given["skip_rows"].items())
-    return SourceFile(path, relation, frame, notes, refusal)
+    notes = [f"rows whose {theirs} is like {pattern!r} are left out" for theirs, pattern in given["skip_rows"].items()]
+    return SourceFile(path, relation, frame, (*notes, *frame.skipped), refusal)
 
 
 def _frame(path: Path, form: str, options: Mapping[str, Any], refusal: Refusal) -> Frame:
@@ -125,6 +127,22 @@ def _parquet(path: Path, refusal: Refusal) -> Frame:
         written=False,
         constants={place: same[name] for place, name in enumerate(names) if types[place] == "VARCHAR" and name in same},
     )
+
+
+def _account(path: Path, frame: Frame, pattern: str, refusal: Refusal) -> str:
+    """The account that a line outside the rows names: of the whole file, so there may not be two."""
+    try:
+        compiled = re.compile(pattern)
+        if not compiled.groups:
+            raise re.error("it has no group")
+    except re.error as error:
+        raise refusal.setup(f"account_line: {pattern!r} is no regular expression with a group: {error}") from None
+    found = [compiled.search(line.text) for line in (*frame.head, *frame.tail)]
+    names = sorted({(match[1] or "").strip() for match in found if match})
+    if len(names) != 1 or not names[0]:
+        several = f"name the accounts {', '.join(names)}" if names else f"match {pattern!r}"
+        raise refusal.content(f"{path}: {'' if names else 'no '}lines before or after the rows {several} (account_line)")
+    return names[0]
 
 
 def _check_footer(path: Path, frame: Frame, mapped: Mapping[str, int], texts: list[str], refusal: Refusal) -> None:

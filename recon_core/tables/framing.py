@@ -33,7 +33,8 @@ class Frame:
 
     ``head`` are the lines before the header, ``tail`` those of the footer; ``extra`` refers to a last field that has no header.
     ``blank`` is an SQL condition that holds on rows without any value. ``written`` says that all is text, not typed columns.
-    ``constants`` are the places of columns whose every row holds one text, and that text.
+    ``constants`` are the places of columns whose every row holds one text, and that text. ``skipped`` says how many
+    lines between the rows are left out.
     """
 
     source: str
@@ -49,6 +50,7 @@ class Frame:
     blank: str | None = None
     written: bool = True
     constants: Mapping[int, str] = field(default_factory=dict)
+    skipped: tuple[str, ...] = ()
 
 
 def scratch_file(suffix: str) -> Path:

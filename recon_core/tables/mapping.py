@@ -41,8 +41,8 @@ class Columns:
 
     def mapped(self, options: Mapping[str, Any], *, book: bool) -> dict[str, int]:
         """Our column: its place in the file, as ``columns`` says, else by our own name of it."""
-        given: Mapping[str, str] = options["columns"]
-        found = {ours: self.place(theirs, f"columns.{ours}") for ours, theirs in given.items()}
+        given: Mapping[str, str | list[str]] = options["columns"]
+        found = {ours: self.place(self._one_of(theirs, f"columns.{ours}"), f"columns.{ours}") for ours, theirs in given.items()}
         taken = set(found.values())
         for ours in ("broker", *POSITION_COLUMNS) if book else POSITION_COLUMNS:
             places = [place for place, theirs in enumerate(self.header) if _loosely(theirs) == ours and place not in taken]
@@ -56,6 +56,15 @@ class Columns:
             if ours not in found and not (ours == "quantity" and sign and "column" not in sign):
                 raise self.refusal.setup(f"{self.path} has no column {ours!r}: say under `columns` which it is{self._near(ours)}")
         return found
+
+    def _one_of(self, names: str | list[str], option: str) -> str:
+        """The one of several names that the file has; of none that it has the first, to be missed by."""
+        if isinstance(names, str):
+            return names
+        there = [name for name in names if _loosely(name) in map(_loosely, self.header)]
+        if len(set(map(_loosely, there))) > 1:
+            raise self.refusal.setup(f"{self.path} has the columns {' and '.join(map(repr, there))}: say which is meant ({option})")
+        return there[0] if there else names[0]
 
     def _near(self, name: str) -> str:
         if len(self.header) == 1 and re.search(r"[,;\t|]", self.header[0]):
