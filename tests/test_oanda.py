@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -11,6 +12,7 @@ from typing import Any
 
 import pytest
 from canaries import TOKEN
+from deployment import Deployment, book_row, types
 from loopback import Loopback, Reply, as_json, serving
 
 from recon_core.brokers import Broker
@@ -300,6 +302,26 @@ def test_only_get_is_ever_sent_and_the_token_travels_in_headers_alone():
         assert request.headers["authorization"] == f"Bearer {TOKEN}"
         assert request.headers["accept-datetime-format"] == "RFC3339"
         assert TOKEN not in request.path
+
+
+@pytest.mark.case("A11")
+def test_a_run_finds_nothing_missing_where_the_summary_counts_more_than_the_list_has(tmp_path: Path):
+    deployment = Deployment(tmp_path)
+    deployment.book(
+        [book_row("EUR_USD", "-100", "1.09843", account=ACCOUNT), book_row("GBP_JPY", "5", account=ACCOUNT, currency="JPY")]
+    )
+    reports = []
+    for count in (1, 2):
+        with broker(held(row("EUR_USD", short=side("-100", "1.09843"))), summary(count)) as server:
+            config = f"""version: 1
+book: {{file: book.csv}}
+brokers: {{prime: {{adapter: oanda, secrets: {{token: env:TOKEN}}, options: {{base_url: "{server.url}"}}}}}}
+"""
+            deployment.write("recon.yaml", config)
+            reports.append(json.loads(deployment.run("--json", "--as-of", "2026-11-20T21:05:00Z", TOKEN=TOKEN).stdout))
+    whole, lacking = reports
+    assert (whole["feeds"][0]["status"], types(whole)) == ("COMPLETE", ["MISSING_AT_BROKER"])
+    assert (lacking["feeds"][0]["status"], types(lacking)) == ("PARTIAL", [])
 
 
 def fill(identity: str, instrument: str = "EUR_USD", units: str = "100", **more: Any) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from canaries import TOKEN
+from deployment import Deployment, book_row, types
 from loopback import Loopback, Reply, as_json, serving
 
 from recon_core.brokers import Broker
@@ -346,6 +347,33 @@ def test_only_get_is_ever_sent_as_json_and_the_token_travels_in_headers_alone():
         assert request.method == "GET"
         assert request.headers["authorization"] == f"Bearer {TOKEN}"
         assert request.headers["accept"] == "application/json"
+
+
+@pytest.mark.case("A09")
+def test_a_run_compares_what_was_read_and_finds_nothing_missing_in_an_account_that_was_not(tmp_path: Path):
+    told = {
+        "A1": (held(row("MSFT"), row("TSLA", -5, -1300)), balances("A1", 4100, -1250, option_short_value=0)),
+        "A2": (held(), balances("A2", 0)),
+    }
+    deployment = Deployment(tmp_path)
+    book = [book_row("MSFT", "10", "400.25", account="A1"), book_row("TSLA", "-4", "260", account="A1")]
+    deployment.book([*book, book_row("GONE", "1", account="A2")])
+
+    def report() -> dict[str, Any]:
+        config = f"""version: 1
+book: {{file: book.csv}}
+brokers: {{prime: {{adapter: tradier, secrets: {{token: env:TOKEN}}, options: {{base_url: "{server.url}"}}}}}}
+"""
+        deployment.write("recon.yaml", config)
+        return json.loads(deployment.run("--json", "--as-of", "2026-11-20T21:05:00Z", TOKEN=TOKEN).stdout)
+
+    with broker(None, None, **told) as server:
+        whole = report()
+        server.replies["/accounts/A2/positions"] = [as_json({}, 503)]
+        lacking = report()
+    assert [feed["status"] for feed in (*whole["feeds"], *lacking["feeds"])] == ["COMPLETE", "PARTIAL"]
+    assert sorted(types(whole)) == ["MISSING_AT_BROKER", "QUANTITY_MISMATCH"]
+    assert types(lacking) == ["QUANTITY_MISMATCH"]
 
 
 def trade(symbol: str, quantity: Any, price: Any, amount: Any, day: str = "2026-11-18", **more: Any) -> dict[str, Any]:

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import re
-from collections import Counter
 from datetime import timedelta
 from decimal import ROUND_HALF_EVEN, Decimal, DecimalException, localcontext
 from typing import TYPE_CHECKING, Any
@@ -28,25 +25,17 @@ from recon_core import (
     hookimpl,
 )
 
+from ._tradier_history import NOTHING, events, happened, kind_of
+
 if TYPE_CHECKING:
     from datetime import datetime
 
     from recon_core.http import Answer
 
 ACCOUNT = re.compile(r"[A-Za-z0-9_-]{1,40}", re.ASCII)
-OPTION = re.compile(r"[A-Z]{1,6}\d?\d{6}[CP]\d{8}", re.ASCII)  # OCC without blanks; an adjusted root ends in a digit
-STANDARD_OPTION = re.compile(r"[A-Z]{1,6}\d{6}[CP]\d{8}", re.ASCII)
-STOCK = re.compile(r"[A-Z]{1,6}([/.][A-Z]{1,3})?", re.ASCII)
-STANDARD_DELIVERABLE = Decimal(100)
 PRICE_STEP = Decimal("1e-12")
 LIVE_FOR = timedelta(hours=12)  # from the close past midnight, but never as far as the next session's fills
 PAGE_ROWS = 100
-NOTHING = (None, "null")
-"""How Tradier writes that there is nothing: null, or the text "null"."""
-
-MONEY = ("dividend", "interest", "fee", "tax", "ach", "wire", "check")
-BOOKED = ("journal", "adjustment")
-OPTION_EVENTS = {"assign": "assignment", "exerc": "exercise", "expir": "expiry", "optexp": "expiry"}
 
 
 class Tradier(Broker):
@@ -122,19 +111,16 @@ class Tradier(Broker):
         reasons = ["Tradier makes its history overnight: what happened since is not in it"]
         for number in numbers:
             try:
-                events, trouble = await self._history(number, ask.since)
+                told, trouble = await self._history(number, ask.since)
             except BrokerError as error:
                 if len(numbers) == 1:
                     raise
                 reasons.append(f"account {number}: {error}")
                 continue
             reasons += [trouble] if trouble else []
-            seen: Counter[str] = Counter()
-            for event in events:
-                digest = _digest(event)
-                seen[digest] += 1  # two events of one day that say the same are two
-                happened = _event(event, number, f"{number}-{digest}-{seen[digest]}")
-                (fills if isinstance(happened, Fill) else movements).append(happened)  # type: ignore[arg-type]
+            traded, moved = happened(told, number)
+            fills += traded
+            movements += moved
         return Evidence(
             fills=fills,
             movements=movements,
@@ -187,7 +173,7 @@ class Tradier(Broker):
 
         def following(answer: Answer) -> dict[str, str] | None:
             nonlocal asked
-            if len(_events(answer.body, path)) < PAGE_ROWS:
+            if len(events(answer.body, path)) < PAGE_ROWS:
                 return None
             asked += 1
             return {"page": str(asked)}
@@ -195,7 +181,7 @@ class Tradier(Broker):
         pages = await self.http.get_pages(
             self.settings["base_url"].rstrip("/") + path, following, headers=self._headers(), params=params
         )
-        return [event for answer in pages.answers for event in _events(answer.body, path)], pages.trouble
+        return [event for answer in pages.answers for event in events(answer.body, path)], pages.trouble
 
     async def _get(self, path: str) -> Answer:
         try:
@@ -283,7 +269,7 @@ def _position(record: Record, account: str) -> Position:
     symbol = record.text("symbol")
     record.place += f" ({symbol})"
     quantity = record.number("quantity")
-    asset_class, multiplier = _kind(symbol)
+    asset_class, multiplier = kind_of(symbol)
     return Position(
         account=account,
         symbol=symbol,
@@ -294,13 +280,6 @@ def _position(record: Record, account: str) -> Position:
         multiplier=multiplier,
         opened_at=record.moment("date_acquired") if record.text_or_none("date_acquired") not in NOTHING else None,
     )
-
-
-def _kind(symbol: str) -> tuple[str | None, Decimal | None]:
-    """The asset class and multiplier that a symbol's form tells; None where it does not."""
-    if OPTION.fullmatch(symbol):
-        return "us_option", STANDARD_DELIVERABLE if STANDARD_OPTION.fullmatch(symbol) else None
-    return ("us_equity", Decimal(1)) if STOCK.fullmatch(symbol) else (None, None)
 
 
 def _average(record: Record, quantity: Decimal, multiplier: Decimal | None) -> Decimal | None:
@@ -321,83 +300,6 @@ def _account_number(record: Record) -> str:
     if not ACCOUNT.fullmatch(number):
         raise record.wrong("account_number", "an account number")
     return number
-
-
-def _events(body: Any, path: str) -> list[Record]:
-    answer = Record(body, f"GET {path}")
-    if "history" not in answer.value:
-        raise answer.wrong("history", 'an object, null or "null"')
-    if answer.value["history"] in NOTHING:
-        return []
-    rows = answer.record("history").value.get("event")
-    if rows in NOTHING:
-        return []
-    return Record.each(rows if isinstance(rows, list) else [rows], f"GET {path}")
-
-
-def _digest(event: Record) -> str:
-    written = json.dumps(event.value, sort_keys=True, default=str)
-    return hashlib.sha256(written.encode()).hexdigest()[:20]
-
-
-def _event(event: Record, account: str, identity: str) -> Fill | Movement:
-    """One event of the history: its details are an object that is mostly, but not always, called as its type."""
-    kind = _word(event, "type")
-    event.place += f" ({kind or 'without a type'})"
-    nested = [value for value in event.value.values() if isinstance(value, dict)]
-    details = Record(nested[0] if len(nested) == 1 else event.value.get(kind) or {}, event.place)
-    symbol = _word(details, "symbol")
-    when = event.moment("date")
-    amount = event.number_or_none("amount")
-    quantity = details.number_or_none("quantity")
-    if kind == "trade" and symbol and quantity:
-        asset_class, multiplier = _kind(symbol)
-        return Fill(
-            id=identity,
-            account=account,
-            symbol=symbol,
-            quantity=quantity,
-            price=details.number("price"),
-            traded_at=when,
-            currency="USD",
-            fee=details.number_or_none("commission"),
-            asset_class=asset_class,
-            multiplier=multiplier,
-            source=event.place,
-        )
-    words = (kind, _word(details, "option_type"), _word(details, "trade_type"), _word(details, "description"))
-    said = " ".join(word for word in words if word)
-    moved = _movement_kind(kind, said.lower(), quantity, amount)
-    return Movement(
-        id=identity,
-        kind=moved,
-        occurred_on=when.date(),
-        account=account,
-        symbol=symbol or None,
-        quantity=None if moved == "cash" else quantity or None,
-        amount=amount,
-        currency="USD",
-        price=details.number_or_none("price"),
-        said=said,
-        source=event.place,
-    )
-
-
-def _movement_kind(kind: str, said: str, quantity: Decimal | None, amount: Decimal | None) -> str:
-    """What an event is: money alone where no units move. What a journal or an adjustment of units means, it does not say."""
-    if kind == "option":
-        return next((moved for word, moved in OPTION_EVENTS.items() if word in said), "unclassified")
-    if kind == "transfer":
-        return "transfer"
-    if (kind in MONEY and amount) or (kind in BOOKED and amount and not quantity):
-        return "cash"
-    return "unclassified"
-
-
-def _word(record: Record, name: str) -> str:
-    """A text; empty where there is none, or the text "null"."""
-    found = record.text_or_none(name)
-    return "" if found in NOTHING else found or ""
 
 
 @hookimpl

@@ -19,6 +19,7 @@ from typing import Any
 from recon_core.errors import excerpt
 from recon_core.sql import quoted
 from recon_core.tables.framing import Frame, Line, Refusal, scratch_file, sql_path
+from recon_core.tables.line_choice import Rows, shown
 
 _HEAD_LIMIT = 1 << 20
 _FOOTER_LIMIT = 1 << 20
@@ -47,7 +48,7 @@ def read_delimited(path: Path, options: Mapping[str, Any], refusal: Refusal, *, 
         if data[:2] in _MARKS and options["encoding"] == "utf-8":
             raise refusal.setup(f"{path} begins with the mark of utf-16: say `encoding: utf-16`")
         reader = _Reader(data, delimiter, quote, path, refusal)
-        rows = _Rows(options, quote, refusal)
+        rows = Rows(options, quote, refusal)
         cut = reader.cut(options["preamble"], options["footer"], rows)
         tail = reader.tail(cut.end, options["footer"])
         extra = cut.first is not None and len(cut.first) == len(cut.header) + 1 and not cut.first[-1].strip()
@@ -76,11 +77,7 @@ def read_delimited(path: Path, options: Mapping[str, Any], refusal: Refusal, *, 
         tail=tail,
         extra=names[-1] if extra else None,
         blank=f"coalesce({', '.join(names)}) IS NULL" if len(names) > 1 else f"{names[0]} IS NULL",
-        skipped=tuple(
-            f"{count:,} {'line is' if count == 1 else 'lines are'} left out (skip_lines) as '{_shown(line)}' is"
-            for count, line in rows.skipped.values()
-            if count
-        ),
+        skipped=rows.notes(),
     )
 
 
@@ -99,51 +96,6 @@ def as_utf8(path: Path, encoding: str, refusal: Refusal) -> Path:
     return copy
 
 
-class _Rows:
-    """Which lines of the body are rows, where others are among them; ``skipped`` are those left out: how many, and the first."""
-
-    def __init__(self, options: Mapping[str, Any], quote: str, refusal: Refusal) -> None:
-        preamble = options["preamble"]
-        self._quote = quote.encode()
-        self.starts = options["rows_start_with"] or ""
-        self.header = preamble if isinstance(preamble, str) else ""
-        self.skipped: dict[str, tuple[int, bytes]] = dict.fromkeys(options["skip_lines"], (0, b""))
-        self._patterns = {pattern: _compiled(pattern, "skip_lines", refusal) for pattern in self.skipped}
-        self.last: str = options["rows_end_with"] or ""
-        self._ends = _compiled(self.last, "rows_end_with", refusal)
-
-    @property
-    def chosen(self) -> bool:
-        """Whether some lines of the body may be no rows."""
-        return bool(self.starts or self._patterns or self.last)
-
-    def begins(self, line: bytes, text: str) -> bool:
-        return line.startswith((text.encode(), self._quote + text.encode()))
-
-    def ends(self, line: bytes) -> bool:
-        """Whether no more than such a line has to come after the rows."""
-        return self._ends.search(line) is not None
-
-    def skips(self, line: bytes) -> str | None:
-        """The pattern by which a line is no row."""
-        return next((name for name, pattern in self._patterns.items() if pattern.search(line)), None)
-
-    def takes(self, line: bytes) -> bool:
-        """Whether a line is a row."""
-        return (not self.starts or self.begins(line, self.starts)) and self.skips(line) is None
-
-
-def _shown(line: bytes) -> str:
-    return excerpt(line.decode("utf-8", "replace").strip())
-
-
-def _compiled(pattern: str, option: str, refusal: Refusal) -> re.Pattern[bytes]:
-    try:
-        return re.compile(pattern.encode())
-    except re.error as error:
-        raise refusal.setup(f"{option}: {pattern!r} is no regular expression: {error}") from None
-
-
 class _Reader:
     """Finds its way in the bytes of a UTF-8 file."""
 
@@ -155,7 +107,7 @@ class _Reader:
         self.line_end = b"\r\n" if b"\r\n" in head else self._newline
         self._start = len(codecs.BOM_UTF8) if head.startswith(codecs.BOM_UTF8) else 0
 
-    def cut(self, preamble: Decimal | int | str, footer: list[str], rows: _Rows) -> _Cut:
+    def cut(self, preamble: Decimal | int | str, footer: list[str], rows: Rows) -> _Cut:
         """Header, body and footer."""
         offset, head = self._header(preamble)
         consumed = [offset]
@@ -172,7 +124,7 @@ class _Reader:
         simple = offset == self._start and count == 1 and end == len(self._data)
         return _Cut(header, first, head, body, end, count, simple)
 
-    def body(self, cut: _Cut, rows: _Rows, empty: bytes) -> Iterator[bytes]:
+    def body(self, cut: _Cut, rows: Rows, empty: bytes) -> Iterator[bytes]:
         """The bytes of the rows, and an ``empty`` one for each line before a row that is none, so that rows keep their numbers."""
         if not rows.chosen:
             for offset in range(cut.body, cut.end, 1 << 24):
@@ -185,8 +137,7 @@ class _Reader:
             line = self._data[offset:following]
             between += 1
             if pattern := rows.skips(line):
-                count, first = rows.skipped[pattern]
-                rows.skipped[pattern] = (count + 1, first or line)
+                rows.skip(pattern, line)
             elif rows.begins(line, rows.starts):
                 yield empty * (between - 1) + line
                 ended, between = False, 0
@@ -197,7 +148,7 @@ class _Reader:
                 ended = False
             elif rows.skipped and line.strip():
                 raise self._refusal.content(
-                    f"{self._path}: line {self._number(offset)} is neither a row nor one of skip_lines: '{_shown(line)}'"
+                    f"{self._path}: line {self._number(offset)} is neither a row nor one of skip_lines: '{shown(line)}'"
                 )
             ended = ended or rows.ends(line)
             offset = following
