@@ -8,7 +8,6 @@ text of the file: no cached bytecode is read or written, so the recorded sha256 
 from __future__ import annotations
 
 import difflib
-import hashlib
 import os
 import stat
 import sys
@@ -21,7 +20,7 @@ from pathlib import Path
 from types import CodeType, ModuleType
 
 from recon_core.errors import PluginError
-from recon_core.regular_file import read_regular
+from recon_core.plugin_module import code_sha256
 
 PACKAGE = "recon_core_drop_ins"
 FOLDERS = {"brokers": "broker", "rules": "rule", "halts": "halt"}
@@ -120,7 +119,7 @@ def _drop_in(file: Path, part: str) -> DropIn:
         raise PluginError(f"drop-in {file}: a module name has no dot; rename it to {file.stem.replace('.', '_')}.py")
     name = f"{FOLDERS[part]}-{file.stem.replace('_', '-')}"
     try:
-        digest = hashlib.sha256(read_regular(file)).hexdigest()
+        digest = code_sha256(file)
     except OSError as error:
         raise PluginError(f"drop-in {file} cannot be read: {error.strerror or error}") from None
     return DropIn(name, f"{PACKAGE}.{part}.{file.stem}", file, digest)

@@ -8,7 +8,6 @@ does not name one that fails to import.
 from __future__ import annotations
 
 import copy
-import hashlib
 import sys
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -28,7 +27,7 @@ from recon_core.brokers import Broker
 from recon_core.drop_ins import find_drop_ins, load_drop_in, mount_drop_ins
 from recon_core.errors import PluginError
 from recon_core.halts import HaltAction
-from recon_core.plugin_module import OBSERVER_HOOKS, cause_of, classes_of, did_you_mean, hooks_of, imported
+from recon_core.plugin_module import OBSERVER_HOOKS, cause_of, classes_of, code_sha256, did_you_mean, hooks_of, imported
 from recon_core.rules import Rule
 
 GROUP = "recon_core"
@@ -61,7 +60,7 @@ class Plugin:
 
     ``kind`` is broker, rule, halt or observer (``broker+rule`` where it adds both), ``types`` the adapter names, break types and
     action types that it adds, ``origin`` where it came from ("recon-core 0.1.0", "distribution X 1.2" or "drop-in").
-    ``version`` is its distribution's, of a drop-in its ``__version__`` where it has one. ``sha256`` is of ``file``. A disabled
+    ``version`` is its distribution's, of a drop-in its ``__version__`` where it has one. ``sha256`` is of its code. A disabled
     plugin is never imported, so that its ``types`` are not known.
     """
 
@@ -281,7 +280,7 @@ def _installed_plugin(entry: EntryPoint, distribution: str, version: str) -> Plu
     try:
         spec = find_spec(entry.value)
         file = Path(spec.origin) if spec and spec.has_location and spec.origin else None
-        digest = hashlib.sha256(file.read_bytes()).hexdigest() if file else ""
+        digest = code_sha256(file) if file else ""
     except (Exception, SystemExit):  # told with its cause when the plugin is loaded; a disabled one need not be loadable
         file, digest = None, ""
     return Plugin(entry.name, "", (), version, origin, file, digest)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import difflib
+import hashlib
 import inspect
+import re
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from types import ModuleType
@@ -11,12 +13,34 @@ from typing import TypeVar
 
 from recon_core import hookspecs
 from recon_core.errors import PluginError
+from recon_core.regular_file import read_regular
 
 HOOKS = tuple(sorted(name for name, value in vars(hookspecs).items() if hasattr(value, "recon_core_spec")))
 REGISTER_HOOKS = tuple(name for name in HOOKS if name.startswith("recon_register_"))
 OBSERVER_HOOKS = tuple(name for name in HOOKS if name not in REGISTER_HOOKS)
 
+_SIBLING = re.compile(rb"^\s*(?:from\s+\.(_\w+)\s+import|from\s+\.\s+import\s+(_\w+))", re.MULTILINE)
+
 Base = TypeVar("Base")
+
+
+def code_sha256(file: Path) -> str:
+    """The sha256 of a plugin's file, or, where it imports siblings (``_name.py`` beside it), of the sha256 of all of them by name.
+
+    Raises OSError for one that cannot be read.
+    """
+    found: dict[str, str] = {}
+    waiting = [file]
+    while waiting:
+        path = waiting.pop()
+        raw = read_regular(path)
+        found[path.name] = hashlib.sha256(raw).hexdigest()
+        names = {next(filter(None, each.groups())).decode() for each in _SIBLING.finditer(raw)}
+        siblings = [file.parent / f"{name}.py" for name in sorted(names)]
+        waiting += [each for each in siblings if each.name not in found and each.is_file()]
+    if len(found) == 1:
+        return found[file.name]
+    return hashlib.sha256("\n".join(f"{name} {digest}" for name, digest in sorted(found.items())).encode()).hexdigest()
 
 
 def imported(load: Callable[[], ModuleType], file: Path | None) -> ModuleType:

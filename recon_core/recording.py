@@ -15,6 +15,7 @@ from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qsl, urlsplit
 
 from recon_core.documents import Document
 from recon_core.errors import ConfigError, RequestError
@@ -63,9 +64,14 @@ class Replay:
 
 def same_question(recorded: Received, method: str, url: str, params: Mapping[str, str]) -> bool:
     """Whether a recorded answer is one to this question."""
-    if (recorded.method, _path(recorded.url)) != (method, _path(url)) or set(recorded.params) != set(params):
+    asked, known = _query(url, params), _query(recorded.url, recorded.params)
+    if (recorded.method, _path(recorded.url)) != (method, _path(url)) or set(known) != set(asked):
         return False
-    return all(value in (MASK, params[name]) for name, value in recorded.params.items())
+    return all(value in (MASK, asked[name]) for name, value in known.items())
+
+
+def _query(url: str, params: Mapping[str, str]) -> dict[str, str]:
+    return {**dict(parse_qsl(urlsplit(url).query, keep_blank_values=True)), **params}
 
 
 def _path(url: str) -> str:

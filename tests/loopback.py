@@ -43,6 +43,11 @@ class Request:
     body: bytes = b""
 
 
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    request_queue_size = 128  # many brokers knock at once; past the queue the kernel lets them wait for a second
+
+
 class Loopback:
     """The server: ``replies`` maps a path (without query) to its answers in order; the last one is repeated."""
 
@@ -50,8 +55,7 @@ class Loopback:
         self.replies = {path: list(reply) if isinstance(reply, list) else [reply] for path, reply in replies.items()}
         self.requests: list[Request] = []
         self.closing = Event()
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
-        self.server.daemon_threads = True
+        self.server = _Server(("127.0.0.1", 0), self._handler())
         self.url = f"http://127.0.0.1:{self.server.server_port}"
 
     @property

@@ -7,6 +7,7 @@ import json
 import logging
 import random
 import re
+import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -35,6 +36,8 @@ _RETRIED = frozenset({408, 425, 429})  # and every 5xx
 _KEPT_HEADERS = ("Date", "Content-Type", "Content-Encoding", "Retry-After", "Location", "X-Request-ID")
 _ERRORS = ("error", "errors", "fault", "errorMessage")
 """What a document is called in which a broker tells of an error with a status of 200."""
+
+_READING = threading.Lock()
 
 Client: TypeAlias = "httpx.AsyncClient"
 Taken = TypeVar("Taken")
@@ -221,7 +224,7 @@ async def _once(client: Client, question: Question, take: Take[Taken]) -> Taken:
     headers = question.headers if question.content is None else {"Content-Type": "application/json", **question.headers}
     try:
         async with client.stream(
-            question.method, question.url, headers=headers, params=question.params or None, content=question.content
+            question.method, question.url, headers=headers, params=question.query() or None, content=question.content
         ) as response:
             return await take(response)
     except httpx.TransportError as error:
@@ -287,9 +290,14 @@ class _Replayed:
         pass
 
 
-@cache
 def _trusted(authorities: Path | None) -> ssl.SSLContext:
     """The certificate authorities that are believed; reading them takes longer than a request on loopback."""
+    with _READING:  # many feeds are read at once, and one context does for all
+        return _authorities(authorities)
+
+
+@cache
+def _authorities(authorities: Path | None) -> ssl.SSLContext:
     import ssl
 
     import httpx

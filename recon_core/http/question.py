@@ -6,7 +6,7 @@ import ipaddress
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult, parse_qsl, urlsplit
 
 from recon_core.errors import RequestError
 
@@ -45,6 +45,11 @@ class Question:
                     f"{self.place}: header {name} can not carry its value, which is empty or holds a line end, a space at an end"
                     " or a character outside ASCII; check the secret that it comes from"
                 )
+
+    def query(self) -> dict[str, str]:
+        """What is asked beside the path: the query of the address, and ``params`` over it."""
+        given = parse_qsl(urlsplit(self.url).query, keep_blank_values=True)
+        return {**dict(given), **self.params} if self.params else {}
 
     def printable(self, text: str) -> str:
         """``text`` from outside in one line of at most 200 characters, without control characters or any value that was sent."""
