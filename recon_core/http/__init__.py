@@ -5,8 +5,8 @@ to one host only: redirects are refused, headers never reach a message, and what
 httpx and asyncio are imported when a request is made; a run that asks no network does not pay for them.
 """
 
+from recon_core.http.answers import Answer, Answering, Receipt, Received
 from recon_core.http.client import Http, Pages
-from recon_core.http.exchange import Answer, Answering, Receipt, Received
 from recon_core.http.writer import Writer
 
 __all__ = ["Answer", "Answering", "Http", "Pages", "Receipt", "Received", "Writer"]

@@ -11,20 +11,8 @@ from typing import ClassVar, Self, TypeVar
 from urllib.parse import urlsplit
 
 from recon_core.errors import AuthError, BrokerError, RequestError
-from recon_core.http.exchange import (
-    JSON,
-    XML,
-    Answer,
-    Answering,
-    Client,
-    Form,
-    Patience,
-    Received,
-    Take,
-    connected,
-    persist,
-    whole_answer,
-)
+from recon_core.http.answers import JSON, XML, Answer, Answering, Form, Received
+from recon_core.http.exchange import Client, Patience, Take, connected, persist, whole_answer
 from recon_core.http.question import Question, without_query
 
 MEBIBYTE = 1024 * 1024

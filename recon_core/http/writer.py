@@ -6,8 +6,9 @@ import json
 from collections.abc import Mapping
 from typing import Any, Literal
 
+from recon_core.http.answers import Receipt
 from recon_core.http.client import Http
-from recon_core.http.exchange import Receipt, receipt
+from recon_core.http.exchange import receipt
 from recon_core.http.question import Question
 
 
