@@ -11,16 +11,14 @@ from pathlib import Path
 import duckdb
 
 from recon_core.acceptance import in_force
-from recon_core.book import Book, open_book
+from recon_core.book import Book
 from recon_core.book.survey import Survey, survey
-from recon_core.collect import BrokerAnswer, ask
-from recon_core.config.credentials import secret_value
+from recon_core.collect import BrokerAnswer
 from recon_core.config.load import Configuration
-from recon_core.config.settings import Settings
 from recon_core.decide import Doubt, decide
 from recon_core.elapsed import Intervals
 from recon_core.engine import shut_off
-from recon_core.errors import BookError, ConfigError, EngineError
+from recon_core.errors import BookError, EngineError
 from recon_core.feed_times import run_time
 from recon_core.feeds import ProvenFeed, prove, unique, with_basis_note, with_coverage_note
 from recon_core.fingerprints import Fingerprint
@@ -34,7 +32,7 @@ from recon_core.scan import Scan, scan
 from recon_core.schedule import recently_closed
 from recon_core.sides import compare, uneven_lots
 from recon_core.silence import expired, silence
-from recon_core.snapshots import as_snapshot, book_of, may_be_wanted, wanted
+from recon_core.sources import gather
 from recon_core.syntax import ExpressionError
 from recon_core.tables.faults import source_notes
 from recon_core.tables.mounting import duplicate_rows
@@ -78,32 +76,20 @@ def reconcile(
 ) -> Verdict:
     """Compare the book with the brokers and decide; writes nothing. ``known`` is what earlier runs left.
 
-    ``earlier`` (None: this is the first time) are answers of this run that still hold: their brokers are not asked again, and the
-    book is read once the others have answered, where the first time it is read before.
+    ``earlier`` (None: this is the first time) are answers of this run that still hold: their brokers are not asked again.
     """
     settings, policy = configuration.settings, configuration.policy
-    chosen = _chosen(configuration, request.brokers)
-    kept = {answer.settings.alias: answer for answer in earlier or ()}
-    wanted = [alias for alias in chosen if alias not in kept]
-
-    progress(f"asking {', '.join(wanted)}")
-    asked = ask(
-        [settings.brokers[alias] for alias in wanted],
-        configuration.host.brokers,
-        request.as_of,
-        folder=settings.folder,
+    sources = gather(
+        connection,
+        configuration,
+        as_of=request.as_of,
+        named=request.brokers,
         clock=clock,
-        secret=lambda reference: secret_value(reference, settings.folder),
+        progress=progress,
+        snapshots=known.snapshots,
+        earlier=earlier,
     )
-    if earlier is not None or may_be_wanted(settings, chosen, chosen=bool(request.brokers)):
-        asked.answers()
-        book = None
-    else:
-        book = _book(connection, settings, request)
-    fresh = iter(asked.answers())
-    answers = [kept[alias] if alias in kept else next(fresh) for alias in chosen]
-    if book is None:
-        book = _book_of_the_day(connection, settings, request, answers, known, clock())
+    book, answers = sources.book, sources.answers
     files = [name for answer in answers if answer.feed.relation for name in answer.feed.relation.files]
     shut_off(connection, [*book.files, *files], [output] if output else [])
     book_print, prints = Fingerprint(book.origins), _fingerprints(answers)
@@ -159,34 +145,13 @@ def reconcile(
             *known.warnings,
             *expired(policy, as_of.date()),
             *(f"suppression of {entry} ended: {why}" for entry, why in ended),
-            *_not_asked(settings, chosen, request),
+            *sources.remarks,
         ),
         plugins=tuple((plugin.name, plugin.version, plugin.sha256) for plugin in configuration.host.plugins),
         comparison=comparison,
         accepted=accepted,
         ended=ended,
     )
-
-
-def _book(connection: duckdb.DuckDBPyConnection, settings: Settings, request: Request) -> Book:
-    return open_book(connection, settings.book, settings.folder, broker_names=list(settings.brokers), as_of=request.as_of)
-
-
-def _book_of_the_day(
-    connection: duckdb.DuckDBPyConnection,
-    settings: Settings,
-    request: Request,
-    answers: Sequence[BrokerAnswer],
-    known: Known,
-    now: datetime,
-) -> Book:
-    """The book that the answers are to be compared with: a snapshot of their day, or as it is now."""
-    aliases = [answer.settings.alias for answer in answers]
-    day, needed = wanted(settings, aliases, chosen=bool(request.brokers), answers=answers, now=now)
-    kept = None if day is None else book_of(settings, known.snapshots, day, needed=needed)
-    if day is None or kept is None:
-        return _book(connection, settings, request)
-    return as_snapshot(open_book(connection, kept, settings.folder, broker_names=list(settings.brokers)), day)
 
 
 def _fingerprints(answers: Sequence[BrokerAnswer]) -> dict[str, Fingerprint]:
@@ -229,12 +194,6 @@ def _proven(
             delivered=delivered,
             closed=idle,
         )
-
-
-def _not_asked(settings: Settings, chosen: Sequence[str], request: Request) -> Iterator[str]:
-    for alias, broker in settings.brokers.items():
-        if broker.due and alias not in chosen and not request.brokers:
-            yield f"{alias} was not asked: it is due by itself at {broker.due:%H:%M} (recon-core run --broker {alias})"
 
 
 @contextmanager
@@ -307,18 +266,3 @@ def _addable(connection: duckdb.DuckDBPyConnection, feed: ProvenFeed) -> ProvenF
 
 def _in_doubt(feed: ProvenFeed) -> tuple[str, ...]:
     return () if feed.everywhere else feed.unproven_accounts
-
-
-def _chosen(configuration: Configuration[Host], asked: Sequence[str]) -> list[str]:
-    """The brokers to ask: those named, else all but those that are due by themselves (all, where every one is)."""
-    known = list(configuration.settings.brokers)
-    unknown = [alias for alias in asked if alias not in known]
-    if unknown:
-        raise ConfigError(f"--broker {', '.join(unknown)}: not in {configuration.settings.path}, which has {', '.join(known)}")
-    together = [alias for alias in known if configuration.settings.brokers[alias].due is None] or known
-    found = [alias for alias in known if alias in asked] if asked else together
-    late = [alias for alias in found if configuration.settings.brokers[alias].due]
-    if late and len(late) < len(found):
-        others = ", ".join(alias for alias in found if alias not in late)
-        raise ConfigError(f"--broker: {', '.join(late)} is due by itself, with the book of its statement's day: run {others} apart")
-    return found

@@ -1,0 +1,109 @@
+"""The two sides of a run before anything is compared: what the brokers answer, and the book that belongs to it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import duckdb
+
+from recon_core.book import Book, open_book
+from recon_core.collect import BrokerAnswer, ask
+from recon_core.config.credentials import secret_value
+from recon_core.config.load import Configuration
+from recon_core.config.settings import Settings
+from recon_core.errors import ConfigError
+from recon_core.host import Host
+from recon_core.snapshots import Snapshot, as_snapshot, book_of, may_be_wanted, wanted
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """The book, mounted, and the answers in the order of recon.yaml; ``remarks`` say who was not asked, and why."""
+
+    book: Book
+    answers: list[BrokerAnswer]
+    remarks: tuple[str, ...]
+
+
+def gather(
+    connection: duckdb.DuckDBPyConnection,
+    configuration: Configuration[Host],
+    *,
+    as_of: datetime | None,
+    named: Sequence[str],
+    clock: Callable[[], datetime],
+    progress: Callable[[str], None],
+    snapshots: Sequence[Snapshot],
+    earlier: Sequence[BrokerAnswer] | None,
+) -> Sources:
+    """Ask the brokers that are ``named`` (none: all that are due together), and open the book that they are compared with.
+
+    The book is read while they are asked, or once they have answered: where ``earlier`` answers still hold (those brokers are not
+    asked again), and where it may be a snapshot of the day that a statement is of. Raises ConfigError for a broker that cannot be
+    asked with the others, BookError where the book cannot be read.
+    """
+    settings = configuration.settings
+    chosen = _chosen(settings, named)
+    kept = {answer.settings.alias: answer for answer in earlier or ()}
+    rest = [alias for alias in chosen if alias not in kept]
+    progress(f"asking {', '.join(rest)}")
+    asked = ask(
+        [settings.brokers[alias] for alias in rest],
+        configuration.host.brokers,
+        as_of,
+        folder=settings.folder,
+        clock=clock,
+        secret=lambda reference: secret_value(reference, settings.folder),
+    )
+    late = may_be_wanted(settings, chosen, chosen=bool(named))
+    book = _book(connection, settings, as_of) if earlier is None and not late else None
+    fresh = iter(asked.answers())
+    answers = [kept[alias] if alias in kept else next(fresh) for alias in chosen]
+    if book is None:
+        book = _book_of_the_day(connection, settings, as_of, named, answers, snapshots, clock())
+    return Sources(book, answers, () if named else tuple(_not_asked(settings, chosen)))
+
+
+def _book(connection: duckdb.DuckDBPyConnection, settings: Settings, as_of: datetime | None) -> Book:
+    return open_book(connection, settings.book, settings.folder, broker_names=list(settings.brokers), as_of=as_of)
+
+
+def _book_of_the_day(
+    connection: duckdb.DuckDBPyConnection,
+    settings: Settings,
+    as_of: datetime | None,
+    named: Sequence[str],
+    answers: Sequence[BrokerAnswer],
+    snapshots: Sequence[Snapshot],
+    now: datetime,
+) -> Book:
+    """The book that the answers are to be compared with: a snapshot of their day, or as it is now."""
+    aliases = [answer.settings.alias for answer in answers]
+    day, needed = wanted(settings, aliases, chosen=bool(named), answers=answers, now=now)
+    kept = None if day is None else book_of(settings, snapshots, day, needed=needed)
+    if day is None or kept is None:
+        return _book(connection, settings, as_of)
+    return as_snapshot(open_book(connection, kept, settings.folder, broker_names=list(settings.brokers)), day)
+
+
+def _chosen(settings: Settings, named: Sequence[str]) -> list[str]:
+    """The brokers to ask: those named, else all but those that are due by themselves (all, where every one is)."""
+    known = list(settings.brokers)
+    unknown = [alias for alias in named if alias not in known]
+    if unknown:
+        raise ConfigError(f"--broker {', '.join(unknown)}: not in {settings.path}, which has {', '.join(known)}")
+    together = [alias for alias in known if settings.brokers[alias].due is None] or known
+    found = [alias for alias in known if alias in named] if named else together
+    late = [alias for alias in found if settings.brokers[alias].due]
+    if late and len(late) < len(found):
+        others = ", ".join(alias for alias in found if alias not in late)
+        raise ConfigError(f"--broker: {', '.join(late)} is due by itself, with the book of its statement's day: run {others} apart")
+    return found
+
+
+def _not_asked(settings: Settings, chosen: Sequence[str]) -> Iterator[str]:
+    for alias, broker in settings.brokers.items():
+        if broker.due and alias not in chosen:
+            yield f"{alias} was not asked: it is due by itself at {broker.due:%H:%M} (recon-core run --broker {alias})"
