@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -88,7 +89,7 @@ def write_recording(folder: Path, recording: Recording) -> Path:
         for number, received in enumerate(recording.exchanges, 1):
             raw = _without_secrets(received.raw)
             name = f"{number:03}-{re.sub('[^A-Za-z0-9]+', '-', _path(redacted(received.url))).strip('-')[:60] or 'root'}.body"
-            (folder / name).write_bytes(raw)
+            _write(folder / name, raw)
             exchanges.append(
                 {
                     "method": received.method,
@@ -104,7 +105,7 @@ def write_recording(folder: Path, recording: Recording) -> Path:
         for number, document in enumerate(recording.documents, 1):
             raw = _without_secrets(document.raw)
             name = f"d{number:02}-{re.sub('[^A-Za-z0-9._-]+', '-', document.name)[-80:]}"
-            (folder / name).write_bytes(raw)
+            _write(folder / name, raw)
             documents.append(
                 {
                     "name": document.name,
@@ -122,10 +123,18 @@ def write_recording(folder: Path, recording: Recording) -> Path:
             "exchanges": exchanges,
             "documents": documents,
         }
-        (folder / NAME).write_text(redacted(json.dumps(written, indent=2, default=_number)) + "\n", encoding="utf-8")
+        _write(folder / NAME, (redacted(json.dumps(written, indent=2, default=_number)) + "\n").encode())  # last: then it is whole
     except OSError as error:
         raise ConfigError(f"{folder}: the recording cannot be written: {error.strerror or error}") from None
     return folder / NAME
+
+
+def _write(path: Path, raw: bytes) -> None:
+    """A file for its owner's eyes: positions are nobody else's business."""
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600), "wb") as file:
+        file.write(raw)
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def _number(value: object) -> object:
@@ -201,8 +210,6 @@ def _aware(text: str) -> datetime:
 
 def put_down(folder: Path, documents: Iterable[Document]) -> list[Path]:
     """The recorded files under their own names in ``folder``, with their times: where an adapter reads files itself."""
-    import os
-
     placed = []
     for document in documents:
         path = folder / document.name

@@ -43,6 +43,7 @@ def test_a_recording_answers_again_what_was_answered(tmp_path: Path) -> None:
     found = read_recording(tmp_path)
     assert (found.adapter, found.at, found.options) == ("alpaca", AT, {"x": "y"})
     assert found.exchanges == tuple(http.received)
+    assert {path.stat().st_mode & 0o777 for path in tmp_path.iterdir()} == {0o600}
     assert found.documents == (document,)
     replayed = Http(answering=Replay(found))
 
