@@ -12,10 +12,14 @@ from pathlib import Path
 
 import pytest
 
+from recon_core.host import load_host
+from recon_core.testing.scaffold import write_project
+
 ROOT = Path(__file__).parent.parent
 ACME = ROOT / "examples" / "recon-core-acme"
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 BUILT_IN = PROJECT["project"]["entry-points"]["recon_core"]
+NEW = {"broker": "acme-prime", "rule": "OPEN_ORDERS", "halt": "acme-gate"}
 SHIPPED = ("recon_core", "plugins", "policies.yaml", "pyproject.toml", "README.md", "LICENSE")
 
 pytestmark = pytest.mark.xdist_group("packaging")
@@ -174,7 +178,9 @@ def test_wheel_installs_with_its_built_in_plugins(wheel, environment):
 
 def test_wheel_holds_the_files_that_are_no_code(wheel, environment):
     environment.install(wheel)
-    for name in ("policies.yaml", "py.typed"):
+    templates = [path.relative_to(ROOT / "recon_core") for path in (ROOT / "recon_core").rglob("*.tmpl")]
+    assert templates
+    for name in ("policies.yaml", "py.typed", *templates):
         installed, written = environment.site / "recon_core" / name, ROOT / "recon_core" / name
         assert installed.read_bytes() == written.read_bytes()
 
@@ -243,3 +249,41 @@ def test_example_project_passes_its_own_tests_as_installed(wheel, acme_wheel, en
         "-m", "pytest", "-q", "-p", "no:cacheprovider", tmp_path / "tests", executable=environment.bin / "python", cwd=tmp_path
     )
     assert "passed" in ran
+
+
+@pytest.fixture(scope="module")
+def new_plugins(wheel, libraries, tmp_path_factory):
+    """A project of each kind as ``recon-core plugins new`` writes it, installed beside the program, all in one environment."""
+    folder = tmp_path_factory.mktemp("new-plugins")
+    host = load_host()
+    projects = {name: write_project(kind, name, folder, host) for kind, name in NEW.items()}
+    environment = Environment(folder / "environment", libraries)
+    environment.install(wheel, *(option for project in projects.values() for option in ("--editable", f"{project}[test]")))
+    return environment, projects
+
+
+def test_new_plugins_are_listed(new_plugins):
+    environment, projects = new_plugins
+    plugins = environment.plugins()
+    assert set(plugins) == {*BUILT_IN, "broker-acme-prime", "rule-open-orders", "halt-acme-gate"}
+    for kind, name in NEW.items():
+        plugin = plugins[f"{kind}-{name.lower().replace('_', '-')}"]
+        assert (plugin["kind"], plugin["types"], plugin["version"]) == (kind, [name], "0.1.0")
+        assert Path(plugin["file"]).is_relative_to(projects[name] / "src")
+
+
+@pytest.mark.parametrize("kind", NEW)
+def test_new_plugin_passes_its_own_tests(new_plugins, kind):
+    environment, projects = new_plugins
+    options = ("-m", "pytest", "-q", "-p", "no:cacheprovider")
+    ran = python(*options, executable=environment.bin / "python", cwd=projects[NEW[kind]])
+    assert " passed" in ran
+    assert "skipped" not in ran
+
+
+def test_new_adapter_is_verified_and_new_rule_is_shown(new_plugins):
+    environment, projects = new_plugins
+    program = {"executable": environment.bin / "recon-core", "cwd": projects["acme-prime"]}
+    ran = python("plugins", "verify", "acme-prime", "--only", "undistorted", "--only", "total-mismatch", **program)
+    assert " 0 failed" in ran
+    assert "What it looks for" in python("rules", "show", "OPEN_ORDERS", **program)

@@ -1,8 +1,9 @@
-"""``recon-core plugins``: which plugins are installed, where each came from, and whether an adapter does what it must."""
+"""``recon-core plugins``: which plugins are installed, whether an adapter does what it must, and a project for a new one."""
 
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,7 +27,7 @@ json_option: Callable[[Any], Any] = click.option("--json", "as_json", is_flag=Tr
 
 @click.group()
 def plugins() -> None:
-    """Which plugins are installed, where each came from, and whether a broker adapter does what it must."""
+    """Which plugins are installed, whether a broker adapter does what it must, and a project for a new one."""
 
 
 @plugins.command("list")
@@ -70,6 +71,29 @@ def verify(*, name: str, recording: Path | None, only: tuple[str, ...], as_json:
     found = broker_conformance(adapters[name], folder, only=only)
     click.echo(json.dumps(found.as_json(), indent=2) if as_json else found.report())
     return ExitCode.CLEAN if found.ok else ExitCode.USAGE
+
+
+@plugins.command()
+@click.argument("kind", type=click.Choice(["broker", "rule", "halt"]))
+@click.argument("name")
+@click.option(
+    "--into",
+    type=click.Path(path_type=Path, file_okay=False, exists=True),
+    default=Path(),
+    help="The folder in which the project's own folder is made; the current one by default.",
+)
+def new(*, kind: str, name: str, into: Path) -> None:
+    """Write a whole project for a new plugin: the plugin, its tests, its README, its CI. It passes as it is; make it yours.
+
+    NAME is lower-case letters, digits and hyphens, such as acme-prime; that of a rule may be its type, such as OPEN_ORDERS.
+    The project is a folder recon-core-NAME. Nothing is written over.
+    """
+    from recon_core.host import load_host
+    from recon_core.testing.scaffold import write_project
+
+    project = write_project(kind, name, into, load_host())
+    click.echo(f"{project}: written. Install it beside recon-core and run its tests, then make it yours:")
+    click.echo(f"    cd {shlex.quote(str(project))} && pip install --editable '.[test]' && pytest")
 
 
 def configured_host(config: Path | None) -> Host:
