@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import warmed
+import yaml
 from doc_pages import ROOT, blocks, write_private
 
 from recon_core.config.load import load_configuration
@@ -164,6 +165,27 @@ def test_project_goes_where_into_says(tmp_path):
     (tmp_path / "work").mkdir()
     assert new(tmp_path, "rule", "open-orders", "--into", "work").returncode == 0
     assert [path.name for path in (tmp_path / "work").iterdir()] == ["recon-core-open-orders"]
+
+
+def test_project_that_cannot_be_written_whole_is_not_left_in_pieces(tmp_path):
+    small = "import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000)); "
+    program = f"{small}from recon_core.cli import program; sys.argv[0] = 'recon-core'; program()"
+    command = [sys.executable, "-B", "-c", program, "plugins", "new", "broker", "acme-prime"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
+    assert done.returncode == 2
+    assert "recon-core-acme-prime cannot be written: File too large" in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("kind", SAMPLES)
+def test_workflow_installs_tests_and_shows_the_plugin(kind):
+    files = {path.as_posix(): text for path, text in project_files(kind, SAMPLES[kind])}
+    steps = yaml.safe_load(files[".github/workflows/test.yml"])["jobs"]["test"]["steps"]
+    check = {"broker": "verify acme-prime", "rule": "show OPEN_ORDERS", "halt": "list"}[kind]
+    install, test, last = [step["run"] for step in steps if "run" in step]
+    assert (install, test) == ('python -m pip install --editable ".[test]"', "python -m pytest")
+    assert last.startswith("recon-core ")
+    assert last.endswith(check)
 
 
 def test_every_template_belongs_to_a_kind():

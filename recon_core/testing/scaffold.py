@@ -30,7 +30,7 @@ LAYERS: Mapping[str, tuple[str, ...]] = {
 MOST_LETTERS = 50
 _NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 _TYPE = re.compile(r"[A-Z][A-Z0-9]*(_[A-Z0-9]+)*")
-_OWN_WORDS = frozenset([*recon_core.__all__, "Answer"])
+_OWN_WORDS = frozenset([*recon_core.__all__, "Answer", "Mapping"])  # what the templates import
 
 
 class _Text(Template):
