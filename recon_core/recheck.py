@@ -37,25 +37,26 @@ def settled(
     They are asked again while breaks of theirs halt, ``times`` at most, after ``wait_seconds`` each time, and the book is read
     again after they answered. Not where a person chose the run's time: the past does not move.
     """
-    recheck, earlier = configuration.settings.recheck, None
-    left = recheck.times if request.as_of is None else 0
+    rechecks = {alias: broker.recheck for alias, broker in configuration.settings.brokers.items()}
+    left = {alias: recheck.times for alias, recheck in rechecks.items()} if request.as_of is None else {}
+    earlier: list[BrokerAnswer] | None = None
     said: tuple[AskedAgain, ...] = ()
     while True:
         with connect() as connection:
             verdict = reconcile(
                 connection, configuration, request, clock=clock, progress=progress, known=known, output=output, earlier=earlier
             )
-            doubted = live_breaks(verdict) if left else {}
+            doubted = {alias: breaks for alias, breaks in live_breaks(verdict).items() if left.get(alias)}
             if not doubted:
                 yield connection, replace(verdict, asked_again=said)
                 return
-        seconds = float(recheck.wait_seconds)
+        seconds = float(max(rechecks[alias].wait_seconds for alias in doubted))
         count = sum(map(len, doubted.values()))
         progress(f"{count:,} breaks would halt: asking {', '.join(doubted)} again in {seconds:g} s")
         sleep(seconds)
         said += (AskedAgain(clock(), tuple(doubted), tuple(entry for ids in doubted.values() for entry in ids)),)
         earlier = [_unprinted(feed.answer) for feed in verdict.feeds if feed.alias not in doubted]
-        left -= 1
+        left |= {alias: left[alias] - 1 for alias in doubted}
 
 
 def live_breaks(verdict: Verdict) -> dict[str, list[str]]:

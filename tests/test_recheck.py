@@ -95,6 +95,13 @@ def test_times_0_asks_once(deployment: Deployment) -> None:
     assert (report(deployment)["exit_code"], asked(deployment)) == (4, 1)
 
 
+def test_a_broker_may_have_its_own(deployment: Deployment) -> None:
+    config = (deployment.folder / "recon.yaml").read_text()
+    deployment.write("recon.yaml", config.replace("{adapter: moving}", "{adapter: moving, recheck: {times: 1}}"))
+    held(deployment, {"MSFT": "60", "AAPL": "5"})
+    assert (report(deployment)["exit_code"], asked(deployment)) == (4, 2)
+
+
 def test_the_past_is_asked_once(deployment: Deployment) -> None:
     held(deployment, {"MSFT": "60", "AAPL": "5"}, {"MSFT": "100", "AAPL": "5"})
     deployment.run("--as-of", "2026-11-20T21:00:00Z")

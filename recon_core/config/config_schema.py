@@ -61,7 +61,7 @@ def config_schema(
             },
             "fx": _rates(),
             "schedule": schedule_schema(),
-            "recheck": _recheck(),
+            "recheck": recheck_schema(),
             "symbols": {
                 "type": "object",
                 "description": "How instruments are known again that book and broker call by different names.",
@@ -195,6 +195,7 @@ def _broker_entry(brokers: Mapping[str, type[Broker]], adapter: str | None) -> S
                 "Time of day, such as 08:30, at which this broker's statement of the close before is there: it is reconciled by "
                 "itself (`recon-core run --broker NAME`) with the snapshot of the book of its own day."
             ),
+            "recheck": recheck_schema(),
             "keep_raw": {
                 "type": "boolean",
                 "default": False,
@@ -206,7 +207,8 @@ def _broker_entry(brokers: Mapping[str, type[Broker]], adapter: str | None) -> S
     }
 
 
-def _recheck() -> Schema:
+def recheck_schema() -> Schema:
+    """The schema of ``recheck``, for all brokers or for one."""
     default = RecheckSettings()
     return {
         "type": "object",

@@ -30,6 +30,14 @@ class BookSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class RecheckSettings:
+    """How often a broker that tells what is held now is asked again before a halt stands, and after how long each time."""
+
+    times: int = 2
+    wait_seconds: Decimal = Decimal(5)
+
+
+@dataclass(frozen=True, slots=True)
 class BrokerSettings:
     """One broker: which adapter, how its accounts map to the book's, and what must be there for the feed to be whole.
 
@@ -47,16 +55,9 @@ class BrokerSettings:
     keep_raw: bool = False
     due: time | None = None
     aliases: Mapping[str, str] = field(default_factory=dict)
+    recheck: RecheckSettings = field(default_factory=RecheckSettings)
     options: Mapping[str, Any] = field(default_factory=dict)
     secrets: Mapping[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class RecheckSettings:
-    """How often brokers that tell what is held now are asked again before a halt stands, and after how long each time."""
-
-    times: int = 2
-    wait_seconds: Decimal = Decimal(5)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +115,6 @@ class Settings:
     store: str | None = None
     fx: Mapping[str, Decimal] = field(default_factory=dict)
     schedule: Schedule | None = None
-    recheck: RecheckSettings = field(default_factory=RecheckSettings)
     match_symbols: Literal["forms", "exact"] = "forms"
     halt: HaltSettings = field(default_factory=HaltSettings)
     metrics: MetricsSettings | None = None

@@ -75,11 +75,13 @@ def read_settings(
         disabled=tuple(value.get("plugins", {}).get("disabled", ())),
         store=value.get("store"),
         book=_book(value["book"]),
-        brokers={name: _broker(name, entry, brokers[entry["adapter"]]) for name, entry in value["brokers"].items()},
+        brokers={
+            name: _broker(name, entry, brokers[entry["adapter"]], value.get("recheck", {}))
+            for name, entry in value["brokers"].items()
+        },
         fx=fx,
         schedule=schedule,
         match_symbols=value.get("symbols", {}).get("match", "forms"),
-        recheck=_recheck(value.get("recheck", {})),
         halt=read_halt(value.get("halt", {}), halts),
         metrics=read_metrics(value["metrics"], folder, state_dir) if "metrics" in value else None,
     )
@@ -197,7 +199,7 @@ def _recheck(value: Mapping[str, Any]) -> RecheckSettings:
     return RecheckSettings(int(value.get("times", default.times)), Decimal(value.get("wait_seconds", default.wait_seconds)))
 
 
-def _broker(alias: str, entry: Mapping[str, Any], broker: type[Broker]) -> BrokerSettings:
+def _broker(alias: str, entry: Mapping[str, Any], broker: type[Broker], recheck: Mapping[str, Any]) -> BrokerSettings:
     return BrokerSettings(
         alias=alias,
         adapter=entry["adapter"],
@@ -208,6 +210,7 @@ def _broker(alias: str, entry: Mapping[str, Any], broker: type[Broker]) -> Broke
         deadline_seconds=entry.get("deadline_seconds"),
         keep_raw=entry.get("keep_raw", False),
         aliases=entry.get("aliases", {}),
+        recheck=_recheck({**recheck, **entry.get("recheck", {})}),
         due=time.fromisoformat(entry["due"]) if "due" in entry else None,
         options=filled(entry.get("options", {}), broker_options(broker)),
         secrets=entry.get("secrets", {}),
