@@ -7,6 +7,7 @@ httpx and asyncio are imported when a request is made; a run that asks no networ
 
 from recon_core.http.answers import Answer, Answering, Receipt, Received
 from recon_core.http.client import Http, Pages
+from recon_core.http.question import Question
 from recon_core.http.writer import Writer
 
-__all__ = ["Answer", "Answering", "Http", "Pages", "Receipt", "Received", "Writer"]
+__all__ = ["Answer", "Answering", "Http", "Pages", "Question", "Receipt", "Received", "Writer"]

@@ -61,7 +61,7 @@ class Http:
         self.authorities = authorities
         self.keep_raw = keep_raw
         self.received: list[Received] = []
-        self._answering = answering
+        self.answering = answering
         self._ends: float | None = None
         self._stack: AsyncExitStack | None = None
         self._client: Client | None = None
@@ -156,9 +156,10 @@ class Http:
 
     async def _get(self, form: Form, url: str, headers: Mapping[str, str] | None, params: Mapping[str, str] | None) -> Answer:
         question = Question("GET", url, {"Accept": form.accept, **(headers or {})}, dict(params or {}))
-        return await self._ask(question, lambda response: whole_answer(question, response, form, self.max_bytes, self._keep))
+        return await self._ask(question, lambda response: whole_answer(question, response, form, self.max_bytes, self.keep))
 
-    def _keep(self, received: Received) -> None:
+    def keep(self, received: Received) -> None:
+        """Take into the evidence what came: also from an adapter whose own library asks."""
         self.received.append(received if self.keep_raw else replace(received, raw=b""))
 
     async def _ask(self, question: Question, take: Take[Taken]) -> Taken:
@@ -168,7 +169,7 @@ class Http:
             self._ends = asyncio.get_running_loop().time() + self.deadline_seconds
         patience = Patience(self._ends, self.deadline_seconds, f"the {self.purpose}'s deadline", self.backoff_seconds)
         # One stalled connection may use half of the deadline, so that another attempt still fits.
-        client = connected(self.deadline_seconds / 2, self.user_agent, self.authorities, self._answering)
+        client = connected(self.deadline_seconds / 2, self.user_agent, self.authorities, self.answering)
         if self._stack is None:
             async with client as own:
                 return await persist(question, take, patience, own)
