@@ -4,13 +4,15 @@ CONFIG ?= recon.yaml
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
-SOURCES := recon_core plugins tests examples bench docs
+# ccxt pins what it needs to exact versions, so its adapter is a distribution of its own, with an environment of its own.
+CCXT := packages/recon-core-ccxt
+SOURCES := recon_core plugins tests examples packages bench docs
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint faults cases docs services bench lock clean
+.PHONY: help run test test-ccxt lint faults cases docs services bench lock clean
 
 help:  ## what there is to make
-	@sed -n 's/^\([a-z]*\):.*  ## /make \1\t/p' $(MAKEFILE_LIST) | expand -t 18
+	@sed -n 's/^\([a-z-]*\):.*  ## /make \1\t/p' $(MAKEFILE_LIST) | expand -t 18
 
 run: $(READY)  ## reconcile the example deployment (CONFIG=FILE: another one) and say what the exit code means
 	@code=0; $(BIN)/recon-core run --config $(CONFIG) || code=$$?; \
@@ -20,6 +22,9 @@ run: $(READY)  ## reconcile the example deployment (CONFIG=FILE: another one) an
 
 test: lint  ## all checks and all tests
 	$(BIN)/pytest -n 2 --dist loadgroup
+
+test-ccxt: $(CCXT)/.venv/.ready  ## the tests of recon-core-ccxt, in an environment of its own
+	cd $(CCXT) && .venv/bin/pytest
 
 lint: $(READY)  ## format, style, types and layers
 	$(BIN)/ruff format --check $(SOURCES)
@@ -57,13 +62,14 @@ services:  ## install the servers, the browser and the tools that some tests use
 	@# PostgreSQL runs as a user of its own, and its shell commands write to /dev/null: some containers let only root do that.
 	@if [ "$$(id -u)" = 0 ] && [ "$$(stat -c %a /dev/null)" != 666 ]; then chmod 666 /dev/null; fi
 
-lock:  ## write constraints.txt anew: the newest versions that fit, for every supported Python
+lock:  ## write constraints.txt anew, here and in packages: the newest versions that fit, for every supported Python
 	@dir=$$(mktemp -d) && trap 'rm -rf "$$dir"' EXIT && $(PYTHON) -m venv "$$dir" && "$$dir/bin/pip" install --quiet uv && \
-	"$$dir/bin/uv" pip compile pyproject.toml --extra dev --universal --python-version 3.11 --upgrade --generate-hashes \
-		--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" --quiet --output-file constraints.txt
+	lock() { "$$dir/bin/uv" pip compile "$$1/pyproject.toml" --extra "$$2" --universal --python-version 3.11 --upgrade \
+		--generate-hashes --no-emit-index-url --no-emit-find-links --no-emit-package recon-core \
+		--custom-compile-command "make lock" --quiet --output-file "$$1/constraints.txt"; } && lock . dev && lock $(CCXT) test
 
 clean:  ## remove what make made, but no state
-	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(CCXT)/.venv build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
 # --no-deps: everything is in constraints.txt, with its hash; --no-build-isolation: so is what builds. An editable install compiles
 # nothing by itself, and a quarter of a short run would be compiling, wherever Python may not write beside the sources.
@@ -73,13 +79,20 @@ $(READY): constraints.txt pyproject.toml $(BIN)/python
 	$(BIN)/python -m compileall -q recon_core plugins
 	@touch $@
 
-$(BIN)/python:
+# --no-compile: of a hundred exchanges the tests import four.
+$(CCXT)/.venv/.ready: $(CCXT)/constraints.txt $(CCXT)/pyproject.toml pyproject.toml $(CCXT)/.venv/bin/python
+	cd $(CCXT) && .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-compile --no-deps --require-hashes -r constraints.txt
+	cd $(CCXT) && .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation \
+		--editable ../.. --editable .
+	@touch $@
+
+$(BIN)/python $(CCXT)/.venv/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "make: recon-core needs Python 3.11 or newer; $(PYTHON) is older or missing (make PYTHON=/path/to/python3.12 ...)"; exit 1; }
-	@if $(PYTHON) -c 'import ensurepip, venv' 2>/dev/null; then $(PYTHON) -m venv --clear $(VENV); \
-	elif command -v uv >/dev/null; then uv venv --quiet --clear --seed --python $(PYTHON) $(VENV); \
-	elif $(PYTHON) -c 'import virtualenv' 2>/dev/null; then $(PYTHON) -m virtualenv --quiet --clear $(VENV); \
+	@if $(PYTHON) -c 'import ensurepip, venv' 2>/dev/null; then $(PYTHON) -m venv --clear $(@:/bin/python=); \
+	elif command -v uv >/dev/null; then uv venv --quiet --clear --seed --python $(PYTHON) $(@:/bin/python=); \
+	elif $(PYTHON) -c 'import virtualenv' 2>/dev/null; then $(PYTHON) -m virtualenv --quiet --clear $(@:/bin/python=); \
 	elif [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 		echo "make: this Python cannot make environments yet: apt-get install python3-venv" && \
-		apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -y -q python3-venv && $(PYTHON) -m venv --clear $(VENV); \
+		apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -y -q python3-venv && $(PYTHON) -m venv --clear $(@:/bin/python=); \
 	else echo "make: $(PYTHON) has no venv. On Debian, once, as root: apt-get install python3-venv. Elsewhere: install uv"; exit 1; fi

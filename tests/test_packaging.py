@@ -17,6 +17,7 @@ from recon_core.testing.scaffold import write_project
 
 ROOT = Path(__file__).parent.parent
 ACME = ROOT / "examples" / "recon-core-acme"
+CCXT = ROOT / "packages" / "recon-core-ccxt"
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 BUILT_IN = PROJECT["project"]["entry-points"]["recon_core"]
 NEW = {"broker": "acme-prime", "rule": "OPEN_ORDERS", "halt": "acme-gate"}
@@ -141,8 +142,9 @@ def imports(path, *, top=False):
             yield "." * node.level + (node.module or "")
 
 
-def test_requirements_are_pinned_with_hashes_and_record_no_address():
-    lines = (ROOT / "constraints.txt").read_text().splitlines()
+@pytest.mark.parametrize("folder", [ROOT, CCXT], ids=lambda folder: folder.name)
+def test_requirements_are_pinned_with_hashes_and_record_no_address(folder):
+    lines = (folder / "constraints.txt").read_text().splitlines()
     pinned = [line for line in lines if line[:1].isalnum()]
     assert pinned
     assert [line for line in pinned if "==" not in line.split(";")[0]] == []
@@ -152,11 +154,12 @@ def test_requirements_are_pinned_with_hashes_and_record_no_address():
     assert [line for line in lines if "://" in line or line.startswith("-")] == []
 
 
-def test_every_requirement_is_pinned():
-    project = PROJECT["project"]
-    wanted = [*project["dependencies"], *project["optional-dependencies"]["dev"]]
+@pytest.mark.parametrize(("folder", "extra"), [(ROOT, "dev"), (CCXT, "test")], ids=["recon-core", "recon-core-ccxt"])
+def test_every_requirement_is_pinned(folder, extra):
+    project = tomllib.loads((folder / "pyproject.toml").read_text())["project"]
+    wanted = [*PROJECT["project"]["dependencies"], *project["dependencies"], *project["optional-dependencies"][extra]]
     names = {canonical(line) for line in wanted} - {"recon-core"}
-    pinned = {canonical(line) for line in (ROOT / "constraints.txt").read_text().splitlines() if line[:1].isalnum()}
+    pinned = {canonical(line) for line in (folder / "constraints.txt").read_text().splitlines() if line[:1].isalnum()}
     assert names <= pinned, f"not in constraints.txt (make lock): {sorted(names - pinned)}"
 
 

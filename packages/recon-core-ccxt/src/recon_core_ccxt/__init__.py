@@ -1,0 +1,1 @@
+"""A broker adapter for recon-core over the ccxt library."""
