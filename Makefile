@@ -79,12 +79,18 @@ $(READY): constraints.txt pyproject.toml $(BIN)/python
 	$(BIN)/python -m compileall -q recon_core plugins
 	@touch $@
 
-# --no-compile: of a hundred exchanges the tests import four.
-$(CCXT)/.venv/.ready: $(CCXT)/constraints.txt $(CCXT)/pyproject.toml pyproject.toml $(CCXT)/.venv/bin/python
+# --no-compile: of a hundred exchanges the tests import four. What is after | comes first, so that `make --jobs 2` may make both
+# environments at the same time: one apt-get, and one that writes beside the sources.
+$(CCXT)/.venv/.libraries: $(CCXT)/constraints.txt $(CCXT)/.venv/bin/python
 	cd $(CCXT) && .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-compile --no-deps --require-hashes -r constraints.txt
+	@touch $@
+
+$(CCXT)/.venv/.ready: $(CCXT)/.venv/.libraries $(CCXT)/pyproject.toml pyproject.toml | $(READY)
 	cd $(CCXT) && .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation \
 		--editable ../.. --editable .
 	@touch $@
+
+$(CCXT)/.venv/bin/python: | $(BIN)/python
 
 $(BIN)/python $(CCXT)/.venv/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
