@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
@@ -36,20 +36,24 @@ _Returned = TypeVar("_Returned")
 
 
 class BrokerAnswer(NamedTuple):
-    """What one broker answered, and whom we asked; ``received`` and ``documents`` are the evidence of it."""
+    """What one broker answered, and whom we asked; ``received`` and ``documents`` are the evidence of it.
+
+    ``day`` is the day that a feed names which names no time, as its source writes it: in UTC it may be another.
+    """
 
     settings: BrokerSettings
     adapter: type[Broker]
     feed: Feed
     received: tuple[Received, ...] = ()
     documents: tuple[Document, ...] = ()
+    day: date | None = None
 
 
 @dataclass(frozen=True)
 class Asked:
     """Brokers that are being asked; ``answers`` waits for them."""
 
-    asking: Sequence[_Asking]
+    asking: Sequence[Asking]
     since: float
 
     def answers(self) -> list[BrokerAnswer]:
@@ -75,7 +79,7 @@ def ask(
     def make(settings: BrokerSettings, adapter: type[Broker]) -> Broker:
         return make_broker(settings, adapter, folder=folder, clock=clock, secret=secret)
 
-    asking = [_Asking(settings, adapters[settings.adapter], as_of, make) for settings in brokers]
+    asking = [Asking(settings, adapters[settings.adapter], as_of, make) for settings in brokers]
     for thread in asking:
         thread.start()
     return Asked(asking, time.monotonic())
@@ -113,7 +117,7 @@ def make_broker(
     )
 
 
-class _Asking(threading.Thread):
+class Asking(threading.Thread):
     """One broker being asked, in a thread of its own: what it raises, or that it never ends, harms no other."""
 
     def __init__(
@@ -126,6 +130,8 @@ class _Asking(threading.Thread):
         super().__init__(name=f"broker {settings.alias}", daemon=True)
         self._settings, self._adapter, self._as_of, self._make = settings, adapter, as_of, make
         self._answer: BrokerAnswer | None = None
+        self.broker: Broker | None = None
+        """The adapter, once it is made."""
 
     def answer(self, since: float) -> BrokerAnswer:
         """The answer, waited for until its deadline, which began at ``since`` (monotonic seconds)."""
@@ -138,15 +144,17 @@ class _Asking(threading.Thread):
 
     def run(self) -> None:
         broker: Broker | None = None
+        day: date | None = None
         try:
-            broker = self._make(self._settings, self._adapter)
-            feed = checked(awaited(broker, broker.positions(Ask(self._as_of, asked_accounts(self._settings)))))
+            broker = self.broker = self._make(self._settings, self._adapter)
+            given = awaited(broker, broker.positions(Ask(self._as_of, asked_accounts(self._settings))))
+            feed, day = checked(given), _bare_day(given)
         except BaseException as error:  # whatever an adapter does, sys.exit included, is its own feed's failure
             feed = unavailable(error)
         received, documents = evidence_of(broker)
         if feed.sha256 is None and feed.relation is None:
             feed = feed.but(sha256=_together([*(each.sha256 for each in received), *(each.sha256 for each in documents)]))
-        self._answer = BrokerAnswer(self._settings, self._adapter, feed, received, documents)
+        self._answer = BrokerAnswer(self._settings, self._adapter, feed, received, documents, day)
 
 
 def _together(digests: Sequence[str]) -> str | None:
@@ -196,6 +204,11 @@ def asked_accounts(settings: BrokerSettings) -> tuple[str, ...]:
     """The accounts that the book expects, as the broker names them."""
     theirs = {ours: name for name, ours in settings.accounts.items()}
     return tuple(theirs.get(name, name) for name in settings.expect_accounts) or tuple(settings.accounts)
+
+
+def _bare_day(answer: object) -> date | None:
+    """The day of a feed that names no time."""
+    return answer.as_of.date() if isinstance(answer, Feed) and answer.as_of is not None and answer.date_only else None
 
 
 def checked(answer: object) -> Feed:

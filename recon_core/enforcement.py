@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -24,6 +24,7 @@ from recon_core.host import Host
 from recon_core.schedule import next_due
 from recon_core.state.audit import Head
 from recon_core.state.latch import read_latch
+from recon_core.state.permit import revoke
 from recon_core.state.runs import report_text, runs
 from recon_core.state.scope import Scope
 from recon_core.state.store import open_store
@@ -89,6 +90,16 @@ def stop(verdict: Verdict, settings: Settings, host: Host, *, run_id: str, now: 
         ),
     )
     return Stop(scopes, carry_out(settings, host.halts, order), trouble)
+
+
+def suspend(settings: Settings, brokers: Sequence[str]) -> None:
+    """Take the permits of brokers away while breaks of theirs that would halt are looked at again: a run that dies then halts.
+
+    Raises StateError where that cannot be done.
+    """
+    if settings.halt.mode != "shadow":
+        for alias in brokers:
+            revoke(settings.state_dir, Scope(alias), "breaks that would halt were found, and are being asked about again")
 
 
 @contextmanager

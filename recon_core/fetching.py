@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -12,10 +13,10 @@ from typing import Any
 
 import duckdb
 
-from recon_core.book import open_book
-from recon_core.book.survey import BookAccount, survey
+from recon_core.book import Book, open_book
+from recon_core.book.survey import Survey, survey
 from recon_core.brokers import Broker
-from recon_core.collect import BrokerAnswer, asked_accounts, awaited, checked, evidence_of, make_broker, recording_of, unavailable
+from recon_core.collect import Asking, BrokerAnswer, awaited, evidence_of, make_broker, recording_of
 from recon_core.config.credentials import secret_value
 from recon_core.config.load import load_settings
 from recon_core.config.settings import BrokerSettings, Settings
@@ -23,11 +24,12 @@ from recon_core.engine import connect, named_rows
 from recon_core.errors import BrokerError, ConfigError, ReconError
 from recon_core.evidence import Evidence
 from recon_core.feed_times import run_time
-from recon_core.feeds import ProvenFeed, prove, unique
+from recon_core.feeds import ProvenFeed, prove, unique, with_basis_note, with_coverage_note
 from recon_core.host import Host, load_host
 from recon_core.model import Ask
 from recon_core.recording import Recording, Replay, put_down, read_recording, write_recording
 from recon_core.redaction import MASK, redacted
+from recon_core.schedule import recently_closed
 from recon_core.sql import identifier
 from recon_core.written_numbers import plain
 
@@ -81,18 +83,25 @@ def fetch(wish: Wish, *, clock: Clock) -> Fetched:
             folder = Path(placed) if recording.documents else folder
             put_down(Path(placed), recording.documents)
         at = recording.at if recording else clock()
-        broker = make_broker(
-            broker_settings,
-            adapter,
-            folder=folder,
-            clock=(lambda: at) if recording else clock,
-            secret=(lambda _: MASK) if recording else (lambda reference: secret_value(reference, folder)),
-            answering=Replay(recording) if recording else None,
-            keep_raw=True,
-        )
-        answer = _asked(broker, broker_settings, adapter, as_of)
-        evidence = _evidence(broker, as_of, wish) if wish.evidence else None
-        answer = answer._replace(received=evidence_of(broker)[0])
+
+        def make(settings: BrokerSettings, adapter: type[Broker]) -> Broker:
+            return make_broker(
+                settings,
+                adapter,
+                folder=folder,
+                clock=(lambda: at) if recording else clock,
+                secret=(lambda _: MASK) if recording else (lambda reference: secret_value(reference, folder)),
+                answering=Replay(recording) if recording else None,
+                keep_raw=True,
+            )
+
+        if recording is None:
+            _check_secrets(broker_settings, folder)
+        asking = Asking(broker_settings, adapter, as_of, make)
+        asking.start()
+        answer = asking.answer(time.monotonic())
+        evidence = _evidence(asking.broker, as_of, wish) if wish.evidence and asking.broker else None
+        answer = answer._replace(received=evidence_of(asking.broker)[0])
         saved = None
         if wish.save:
             try:
@@ -136,14 +145,10 @@ def _files(recording: Recording | None) -> AbstractContextManager[str]:
     return tempfile.TemporaryDirectory(prefix="replay-") if recording and recording.documents else nullcontext("")
 
 
-def _asked(broker: Broker, settings: BrokerSettings, adapter: type[Broker], as_of: datetime | None) -> BrokerAnswer:
-    try:
-        feed = checked(awaited(broker, broker.positions(Ask(as_of, asked_accounts(settings)))))
-    except ConfigError:  # a credential that cannot be had
-        raise
-    except Exception as error:  # what an adapter raises is its feed's failure, here as in a run
-        feed = unavailable(error)
-    return BrokerAnswer(settings, adapter, feed, *evidence_of(broker))
+def _check_secrets(settings: BrokerSettings, folder: Path) -> None:
+    """Raises ConfigError for a credential that cannot be had: that is no trouble of the broker's."""
+    for reference in settings.secrets.values():
+        secret_value(reference, folder)
 
 
 def _evidence(broker: Broker, as_of: datetime | None, wish: Wish) -> Evidence:
@@ -157,35 +162,42 @@ def _evidence(broker: Broker, as_of: datetime | None, wish: Wish) -> Evidence:
 def _proven(
     answer: BrokerAnswer, settings: Settings | None, as_of: datetime | None, at: datetime
 ) -> tuple[ProvenFeed, list[dict[str, Any]]]:
+    """The feed as a run would prove it, but for the files of earlier runs and the time of other brokers' feeds."""
     with connect() as connection:
-        held, note = _book_accounts(connection, settings, answer.settings.alias, as_of, at)
+        book, held, note = _book(connection, settings, as_of, at)
+        latest = held.latest if held and not answer.settings.due else None  # such a one is compared with a snapshot of its day
+        stamp = run_time(as_of, [answer], latest, at)
+        schedule = settings.schedule if settings else None
         feed = prove(
             connection,
             answer,
             name="feed",
-            book=held,
-            as_of=run_time(as_of, [answer], None, at),
+            book=held.accounts.get(answer.settings.alias, ()) if held else (),
+            as_of=stamp,
             asked=as_of is not None,
             now=at,
             delivered={},
+            closed=recently_closed(schedule, stamp, at),
         )
         feed = unique(connection, feed)
+        if book is not None and settings is not None:
+            feed = with_basis_note(with_coverage_note(connection, feed, book.mounted), settings.book.basis)
         if note:
             feed = replace(feed, notes=(*feed.notes, note))
         return feed, _rows(connection, feed)
 
 
-def _book_accounts(
-    connection: duckdb.DuckDBPyConnection, settings: Settings | None, alias: str, as_of: datetime | None, at: datetime
-) -> tuple[Sequence[BookAccount], str]:
-    """The accounts that the book holds at the broker; second, a remark where it cannot be asked."""
+def _book(
+    connection: duckdb.DuckDBPyConnection, settings: Settings | None, as_of: datetime | None, at: datetime
+) -> tuple[Book | None, Survey | None, str]:
+    """The book and what it holds; third, a remark where it cannot be asked."""
     if settings is None:
-        return (), "no book was asked which accounts it holds"
+        return None, None, "no book was asked which accounts it holds"
     try:
         book = open_book(connection, settings.book, settings.folder, broker_names=list(settings.brokers), as_of=as_of)
-        return survey(connection, book.mounted, list(settings.brokers), book.source, at).accounts.get(alias, ()), ""
+        return book, survey(connection, book.mounted, list(settings.brokers), book.source, at), ""
     except ReconError as error:
-        return (), f"the book could not be asked which accounts it holds: {str(error).partition(chr(10))[0]}"
+        return None, None, f"the book could not be asked which accounts it holds: {str(error).partition(chr(10))[0]}"
 
 
 def _rows(connection: duckdb.DuckDBPyConnection, feed: ProvenFeed) -> list[dict[str, Any]]:

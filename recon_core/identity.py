@@ -15,7 +15,7 @@ import duckdb
 from recon_core.feeds import ProvenFeed
 from recon_core.pairs import Comparison, joined, keys
 from recon_core.sql import identifier, quoted
-from recon_core.symbols import cusip_of, key_of
+from recon_core.symbols import cusip_of, differ, form_of, isin_of
 
 TABLE = "identities"
 SHOWN = 5
@@ -64,6 +64,7 @@ def renamed(
     remarks: Mapping[str, Sequence[str]],
 ) -> list[ProvenFeed]:
     """The feeds with the symbols that the book uses, and notes of what was renamed."""
+    found = [each for feed in feeds for each in _free(connection, feed, [one for one in found if one.broker == feed.alias])]
     if found:
         names = ("broker", "account", "theirs", "ours")
         columns = ", ".join(f"unnest(CAST(? AS VARCHAR[])) AS i_{name}" for name in names)
@@ -71,6 +72,20 @@ def renamed(
             f"CREATE OR REPLACE TEMP TABLE {TABLE} AS SELECT {columns}", [[getattr(each, name) for each in found] for name in names]
         )
     return [_renamed(connection, feed, [each for each in found if each.broker == feed.alias], remarks) for feed in feeds]
+
+
+def _free(connection: duckdb.DuckDBPyConnection, feed: ProvenFeed, found: Sequence[Identity]) -> list[Identity]:
+    """Those whose name the feed does not use itself in that account, for another leg of it."""
+    if feed.mounted is None or not found:
+        return []
+    used = set(
+        connection.execute(
+            f"SELECT DISTINCT {feed.account_sql}, symbol FROM {identifier(feed.mounted.lean)} "
+            "WHERE quantity <> 0 AND symbol IN (SELECT unnest(CAST(? AS VARCHAR[])))",
+            [[each.ours for each in found]],
+        ).fetchall()
+    )
+    return [each for each in found if (each.account, each.ours) not in used]
 
 
 def _renamed(
@@ -111,8 +126,10 @@ def _lone(connection: duckdb.DuckDBPyConnection, comparison: Comparison) -> tupl
     both = connection.execute("SELECT count_if(b_quantity IS NULL), count_if(f_quantity IS NULL) FROM hits").fetchone() or (0, 0)
     if not both[0] or not (both[1] or comparison.unproven):
         return {}, {}
-    if comparison.unproven:  # what an unproven feed does not have is no hit
-        query += f" UNION {chosen} FROM ({joined(comparison)}) WHERE f_quantity IS NULL"
+    if comparison.unproven:  # what an unproven feed does not have is no hit; of accounts alone that have something to match
+        place = ", ".join(f"f_{name}" for name in there if name in ("broker", "account"))
+        accounts = f"({place.replace('f_', 'b_')}) IN (SELECT ({place}) FROM hits WHERE b_quantity IS NULL)"
+        query += f" UNION {chosen} FROM ({joined(comparison)}) WHERE f_quantity IS NULL AND {accounts}"
     places: tuple[Places, Places] = ({}, {})
     for held, *lone in connection.execute(f"{query} ORDER BY ALL").fetchall():
         row = Lone._make(lone)
@@ -130,7 +147,7 @@ def _matched(ours: Sequence[Lone], theirs: Sequence[Lone]) -> tuple[list[Identit
         for identity in sorted(mine.keys() & yours.keys()):
             book, broker = mine[identity], yours[identity]
             alone = len(book) == len(broker) == 1
-            if by == FORM and (not alone or _contradict(left[book[0]], right[broker[0]])):
+            if (by == FORM and not alone) or (alone and _contradict(left[book[0]], right[broker[0]])):
                 continue
             if alone:
                 found.append(Identity(*left[book[0]][:2], broker[0], book[0], by))
@@ -155,7 +172,7 @@ def _by_key(rows: Mapping[str, Lone], key: Callable[[Lone], str | None]) -> dict
 
 
 def _isin(row: Lone) -> str | None:
-    return row.isin.upper() if row.isin else None
+    return isin_of(row.isin)
 
 
 def _cusip(row: Lone) -> str | None:
@@ -163,9 +180,11 @@ def _cusip(row: Lone) -> str | None:
 
 
 def _form(row: Lone) -> str:
-    return key_of(row.symbol)
+    return form_of(row.symbol)
 
 
 def _contradict(one: Lone, other: Lone) -> bool:
     """Whether identifiers that both have say that they are two instruments."""
+    if differ(one.symbol, other.symbol):
+        return True
     return any(mine and yours and mine != yours for mine, yours in ((_isin(one), _isin(other)), (_cusip(one), _cusip(other))))

@@ -87,6 +87,7 @@ def reconcile(
         clock=clock,
         progress=progress,
         snapshots=known.snapshots,
+        trouble=known.trouble,
         earlier=earlier,
     )
     book, answers = sources.book, sources.answers
@@ -237,9 +238,10 @@ def _match(
         if not named and not scanned.duplicates:
             named = True
             found, remarks = identified(connection, comparison)
+            before = [feed.mounted for feed in feeds]
             if found or any(remarks.values()):
                 feeds = renamed(connection, feeds, found, remarks)
-            if found:
+            if [feed.mounted for feed in feeds] != before:
                 continue
         if not (scanned.duplicates or summed):
             break

@@ -77,6 +77,15 @@ def recall(settings: Settings) -> Known:
         return Known(trouble=error)
 
 
+def kept_snapshots(settings: Settings) -> tuple[Snapshot, ...]:
+    """The snapshots of the book that the store knows, for one who only looks. Raises StateError where it cannot be read."""
+    url = store_url(settings.store, settings.folder)
+    if not has_store(url, settings.state_dir):
+        return ()
+    with open_store(url, settings.state_dir, create=False, check=False) as store:
+        return snapshots.known(store.database)
+
+
 @dataclass(frozen=True, slots=True)
 class Recorded:
     """A run that the store has: its audit record, its report as text, and of each break, worst first, since when it is open."""
@@ -105,8 +114,9 @@ def commit(
     if known.trouble:
         raise known.trouble
     report["outputs"] = {what: str(folder / name) for what, name in _NAMES.items()}
-    for told, feed in zip(report["feeds"], verdict.feeds, strict=True):
-        told["raw"] = str(_raw_folder(folder, feed)) if feed.answer.settings.keep_raw else None
+    kept = _keep_raw(folder, verdict.feeds, report["run_id"], at=now, as_of=verdict.as_of if asked else None)
+    for told, place in zip(report["feeds"], kept, strict=True):
+        told["raw"] = place
     if verdict.listed + verdict.superseded_count > FOLLOWED:
         report["warnings"].append(f"of {verdict.listed:,} breaks the {FOLLOWED:,} worst are followed from run to run")
     url = store_url(settings.store, settings.folder)
@@ -146,24 +156,37 @@ def write_out(
                 _NAMES["report"]: lambda path: path.write_text(recorded.text, encoding="utf-8"),
             },
         )
-        for feed in verdict.feeds:
-            if feed.answer.settings.keep_raw:
-                _keep_raw(folder, feed, verdict)
         url = store_url(settings.store, settings.folder)
         with open_store(url, settings.state_dir, create=False, check=False) as store:
             write_history(settings.state_dir, store)
 
 
-def _raw_folder(folder: Path, feed: ProvenFeed) -> Path:
-    return folder / "raw" / re.sub(r"[^\w.-]+", "_", feed.alias)
+def _keep_raw(folder: Path, feeds: Sequence[ProvenFeed], run_id: str, *, at: datetime, as_of: datetime | None) -> list[str | None]:
+    """Keep what feeds were made of, where ``keep_raw`` says so: each as a recording that ``brokers fetch --replay`` reads again.
 
-
-def _keep_raw(folder: Path, feed: ProvenFeed, verdict: Verdict) -> None:
-    """The bytes that a feed was made of, as a recording from which ``recon-core brokers fetch --replay`` reads it again."""
-    try:
-        write_recording(_raw_folder(folder, feed), recording_of(feed.answer, at=verdict.as_of, as_of=None))
-    except (BrokerError, ConfigError) as error:
-        raise StateError(f"what broker {feed.alias} answered is not kept: {error}") from None
+    Returns the folder of each. Raises StateError where one cannot be kept, or a file is not what was compared any more.
+    """
+    places: list[str | None] = []
+    for number, feed in enumerate(feeds, 1):
+        if not feed.answer.settings.keep_raw:
+            places.append(None)
+            continue
+        place = folder / "raw" / run_id / f"{number}-{re.sub(r'[^A-Za-z0-9.-]+', '_', feed.alias)}"
+        try:
+            recording = recording_of(feed.answer, at=at, as_of=as_of)
+            if (
+                feed.feed.relation is not None
+                and len(recording.documents) == 1
+                and recording.documents[0].sha256 != feed.feed.sha256
+            ):
+                raise StateError(
+                    f"{recording.documents[0].path} is not what it was when it was compared: it cannot be kept as that"
+                )
+            write_recording(place, recording)
+        except (BrokerError, ConfigError) as error:
+            raise StateError(f"what broker {feed.alias} answered cannot be kept: {error}") from None
+        places.append(str(place))
+    return places
 
 
 @contextmanager

@@ -123,7 +123,7 @@ def write_recording(folder: Path, recording: Recording) -> Path:
             "exchanges": exchanges,
             "documents": documents,
         }
-        _write(folder / NAME, (redacted(json.dumps(written, indent=2, default=_number)) + "\n").encode())  # last: then it is whole
+        _write(folder / NAME, (json.dumps(_masked(written), indent=2, default=_number) + "\n").encode())  # last: then it is whole
     except OSError as error:
         raise ConfigError(f"{folder}: the recording cannot be written: {error.strerror or error}") from None
     return folder / NAME
@@ -135,6 +135,15 @@ def _write(path: Path, raw: bytes) -> None:
         file.write(raw)
         file.flush()
         os.fsync(file.fileno())
+
+
+def _masked(value: Any) -> Any:
+    """The same with secrets masked in its texts: a number that a secret happens to be stays a number."""
+    if isinstance(value, Mapping):
+        return {name: _masked(each) for name, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_masked(each) for each in value]
+    return redacted(value) if isinstance(value, str) else value
 
 
 def _number(value: object) -> object:
@@ -158,6 +167,9 @@ def read_recording(folder: Path) -> Recording:
         written = json.loads(read_regular(place), parse_float=Decimal, parse_int=Decimal)
         if written["version"] != VERSION:
             raise ConfigError(f"{place}: version {written['version']}, and this program reads {VERSION}")
+        names = [str(entry["name"]) for entry in written.get("documents") or ()]
+        if len(set(names)) < len(names) or any(Path(name).name != name or name in ("", "..") for name in names):
+            raise ConfigError(f"{place}: documents {', '.join(names)[:200]}: each must have a plain name of its own")
         return Recording(
             adapter=str(written["adapter"]),
             at=_aware(written["at"]),

@@ -13,13 +13,13 @@ from typing import Any
 from recon_core import log
 from recon_core.config.credentials import store_url
 from recon_core.config.load import load_configuration
-from recon_core.enforcement import failure_told, permit_and_tell, say, say_standing, say_withheld, stop, though_stopped
+from recon_core.enforcement import failure_told, permit_and_tell, say, say_standing, say_withheld, stop, suspend, though_stopped
 from recon_core.errors import NoVerdictError
 from recon_core.host import load_host
 from recon_core.interruption import deferred
 from recon_core.recheck import settled
 from recon_core.reconcile import Clock, Progress, Request, silent
-from recon_core.record import Known, commit, recall, though_recorded, write_out
+from recon_core.record import Known, commit, kept_snapshots, recall, though_recorded, write_out
 from recon_core.report.build import build
 from recon_core.report.events import log_report
 from recon_core.state.lock import hold
@@ -70,7 +70,16 @@ def _run(
         configuration.host.notify("recon_run_started", run=about | {"config": str(request.config)})
         known = recall(settings)
         connection, verdict = stack.enter_context(
-            settled(configuration, request, clock=clock, progress=progress, known=known, output=folder.absolute(), sleep=sleep)
+            settled(
+                configuration,
+                request,
+                clock=clock,
+                progress=progress,
+                known=known,
+                output=folder.absolute(),
+                sleep=sleep,
+                suspend=lambda brokers: None if chosen else suspend(settings, brokers),
+            )
         )
         run_id = str(about["run_id"])
         with deferred():
@@ -116,9 +125,21 @@ class PositionReconciler:
         """
         started_at = _now()
         configuration = load_configuration(self._request.config, load_host, policy=self._request.policy, today=started_at.date())
-        with settled(configuration, self._request, clock=_now, known=Known(), output=None, sleep=time.sleep) as (_, verdict):
+        settings = configuration.settings
+        with settled(
+            configuration,
+            self._request,
+            clock=_now,
+            known=Known(snapshots=kept_snapshots(settings)),
+            output=None,
+            sleep=time.sleep,
+            suspend=lambda _: None,
+        ) as (_, verdict):
             pass
+        asked = {feed.alias for feed in verdict.feeds}
+        late = [] if self._request.brokers else [alias for alias in settings.brokers if alias not in asked]
         unproven = [f"feed {feed.alias} is {feed.status}: {feed.reason}" for feed in verdict.feeds if not feed.proven]
+        unproven += [f"{alias} is due by itself and was not asked (name it in `brokers`)" for alias in late]
         if unproven:
             raise NoVerdictError("no verdict: " + "; ".join(unproven))
         return build(verdict, run={"run_id": "look", "started_at": started_at}, finished_at=_now())

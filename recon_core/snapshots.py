@@ -10,7 +10,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime, tzinfo
+from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +21,9 @@ from recon_core.config.credentials import store_url
 from recon_core.config.settings import BookSettings, Settings
 from recon_core.engine import connect
 from recon_core.errors import BookError, ConfigError, StateError
+from recon_core.feed_times import AHEAD
 from recon_core.fingerprints import Fingerprint
-from recon_core.schedule import Schedule
+from recon_core.schedule import Schedule, previous_due, session_days
 from recon_core.sql import identifier, quoted
 from recon_core.state.actor import current_actor
 from recon_core.state.database import Database
@@ -63,6 +64,11 @@ def take(settings: Settings, *, as_of: datetime | None, now: datetime) -> Snapsh
         book = open_book(connection, settings.book, settings.folder, broker_names=list(settings.brokers), as_of=as_of)
         own = Fingerprint(book.origins)
         held = survey(connection, book.mounted, list(settings.brokers), book.source, now)
+        if held.latest is not None and held.latest > stamp + AHEAD:
+            raise ConfigError(
+                f"--as-of: the book has rows of {held.latest.astimezone(UTC):%Y-%m-%d %H:%M} UTC, later than"
+                f" {stamp:%Y-%m-%d %H:%M}: it is not as it was then"
+            )
         columns = ", ".join(sorted(book.mounted.columns_present))
         query = f"SELECT {columns} FROM {identifier(book.mounted.name)}"
 
@@ -114,23 +120,51 @@ def may_be_wanted(settings: Settings, aliases: Sequence[str], *, chosen: bool) -
     return chosen or all(settings.brokers[alias].due for alias in aliases)
 
 
-def book_of(settings: Settings, snapshots: Sequence[Snapshot], day: date, *, needed: bool) -> BookSettings | None:
-    """Where the newest snapshot of a day is, as a book; None where there is none and none is ``needed``.
+def book_of(
+    settings: Settings, snapshots: Sequence[Snapshot], day: date, near: datetime | None, *, needed: bool
+) -> BookSettings | None:
+    """Where a snapshot of a day is, as a book: the one nearest to ``near`` (None: the newest), of two alike the newer.
 
-    Raises BookError where one is, StateError where it is not what was recorded.
+    None where there is none and none is ``needed``. Raises BookError where one is, StateError where it is not what was recorded.
     """
     zone = day_zone(settings.schedule)
-    found = next((each for each in snapshots if each.as_of.astimezone(zone).date() == day), None)
-    if found is None:
+    of_day = [each for each in snapshots if each.as_of.astimezone(zone).date() == day]
+    if not of_day:
         if not needed:
             return None
-        raise BookError(
-            f"there is no snapshot of the book of {day}: `recon-core snapshot` keeps it at the close; nothing was compared"
-        )
+        raise BookError(f"there is no snapshot of the book of {day}: `recon-core snapshot` keeps one; nothing was compared")
+    found = of_day[0] if near is None else min(of_day, key=lambda each: abs(each.as_of - near))
     path = settings.state_dir / FOLDER / found.file
     if Path(found.file).name != found.file or _sha256(path) != found.sha256:
         raise StateError(f"{path}: not the snapshot that was recorded (its sha256 differs); nothing was compared")
-    return BookSettings(file=str(path.absolute()), lots=settings.book.lots, timezone="UTC")
+    return BookSettings(file=str(path.absolute()), lots=settings.book.lots, timezone="UTC", basis=settings.book.basis)
+
+
+def close_of(settings: Settings, answers: Sequence[BrokerAnswer], day: date) -> datetime | None:
+    """The time of a day at which the book is to be compared with: of the latest feed that names one, else when a run was due."""
+    stamps = [answer.feed.as_of for answer in answers if answer.feed.as_of is not None and answer.day is None]
+    if stamps or settings.schedule is None:
+        return max(stamps, default=None)
+    midnight = datetime.combine(day + timedelta(days=1), time(), tzinfo=settings.schedule.zone)
+    return previous_due(settings.schedule, midnight)
+
+
+def outdated(settings: Settings, answer: BrokerAnswer, now: datetime) -> str:
+    """Why a statement of an earlier day is not the one to be compared with a snapshot now: a later one was due. Else empty.
+
+    Of a broker that is due by itself the statement of the last close before that due time was, of any other that of the last
+    close.
+    """
+    schedule = settings.schedule
+    if schedule is None or answer.feed.as_of is None:
+        return ""
+    alias = answer.settings.alias
+    own = settings.schedule_of(alias) if settings.brokers[alias].due else None
+    expected = previous_due(schedule, previous_due(own, now) if own else now).astimezone(schedule.zone).date()
+    day = day_of(answer, schedule.zone)
+    if day >= expected or not session_days(schedule, day + timedelta(days=1), expected):
+        return ""
+    return f"the statement is of {day}, and that of {expected} was due: stale, no quantity is judged"
 
 
 def as_snapshot(book: Book, day: date) -> Book:
@@ -144,8 +178,10 @@ def day_zone(schedule: Schedule | None) -> tzinfo:
 
 
 def day_of(answer: BrokerAnswer, zone: tzinfo) -> date:
-    """The day that a feed is of."""
+    """The day that a feed is of: as it writes it where it names no time, else in ``zone``."""
     stamp = answer.feed.as_of
+    if answer.day is not None:
+        return answer.day
     if stamp is None:
         raise ValueError("the feed does not say what time it is of")
     return stamp.astimezone(zone).date()

@@ -13,9 +13,10 @@ from recon_core.collect import BrokerAnswer, ask
 from recon_core.config.credentials import secret_value
 from recon_core.config.load import Configuration
 from recon_core.config.settings import Settings
-from recon_core.errors import ConfigError
+from recon_core.errors import ConfigError, StateError
 from recon_core.host import Host
-from recon_core.snapshots import Snapshot, as_snapshot, book_of, may_be_wanted, wanted
+from recon_core.model import FeedStatus
+from recon_core.snapshots import Snapshot, as_snapshot, book_of, close_of, may_be_wanted, outdated, wanted
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +37,7 @@ def gather(
     clock: Callable[[], datetime],
     progress: Callable[[str], None],
     snapshots: Sequence[Snapshot],
+    trouble: StateError | None,
     earlier: Sequence[BrokerAnswer] | None,
 ) -> Sources:
     """Ask the brokers that are ``named`` (none: all that are due together), and open the book that they are compared with.
@@ -62,7 +64,16 @@ def gather(
     fresh = iter(asked.answers())
     answers = [kept[alias] if alias in kept else next(fresh) for alias in chosen]
     if book is None:
-        book = _book_of_the_day(connection, settings, as_of, named, answers, snapshots, clock())
+        now = clock()
+        day, needed = wanted(settings, chosen, chosen=bool(named), answers=answers, now=now)
+        if needed and trouble is not None:  # that the store cannot be read does not say that there is no snapshot
+            raise trouble
+        kept_book = None if day is None else book_of(settings, snapshots, day, close_of(settings, answers, day), needed=needed)
+        if day is None or kept_book is None:
+            book = _book(connection, settings, as_of)
+        else:
+            book = as_snapshot(open_book(connection, kept_book, settings.folder, broker_names=list(settings.brokers)), day)
+            answers = answers if as_of else [_timely(settings, answer, now) for answer in answers]
     return Sources(book, answers, () if named else tuple(_not_asked(settings, chosen)))
 
 
@@ -70,22 +81,10 @@ def _book(connection: duckdb.DuckDBPyConnection, settings: Settings, as_of: date
     return open_book(connection, settings.book, settings.folder, broker_names=list(settings.brokers), as_of=as_of)
 
 
-def _book_of_the_day(
-    connection: duckdb.DuckDBPyConnection,
-    settings: Settings,
-    as_of: datetime | None,
-    named: Sequence[str],
-    answers: Sequence[BrokerAnswer],
-    snapshots: Sequence[Snapshot],
-    now: datetime,
-) -> Book:
-    """The book that the answers are to be compared with: a snapshot of their day, or as it is now."""
-    aliases = [answer.settings.alias for answer in answers]
-    day, needed = wanted(settings, aliases, chosen=bool(named), answers=answers, now=now)
-    kept = None if day is None else book_of(settings, snapshots, day, needed=needed)
-    if day is None or kept is None:
-        return _book(connection, settings, as_of)
-    return as_snapshot(open_book(connection, kept, settings.folder, broker_names=list(settings.brokers)), day)
+def _timely(settings: Settings, answer: BrokerAnswer, now: datetime) -> BrokerAnswer:
+    """The answer, NOT_READY where it is of an earlier close than the one that is due."""
+    late = outdated(settings, answer, now)
+    return answer._replace(feed=answer.feed.but(status=FeedStatus.NOT_READY, reason=late)) if late else answer
 
 
 def _chosen(settings: Settings, named: Sequence[str]) -> list[str]:

@@ -9,7 +9,7 @@ The forms, with what they are read as:
     pair          BTC/USD  BTC-USD  BTC_USD  BTC.USD  BTCUSD  what is priced, and in which currency
                   XXBTZUSD  XBT/USD                           (Kraken's own names of coins and currencies)
     coin          BTC  XBT  XXBT
-    future        ESZ5  /ESZ5  ESZ25  ESZ2025                 root, month, the last digit of the year
+    future        ESZ25  /ESZ25  ESZ2025;  ESZ5  /ESZ5        root, month, year, or the last digit of it
 
 A root that ends in a digit (AAPL1) is an adjusted option and another instrument. What fits no form is its own key.
 """
@@ -44,6 +44,9 @@ _COINS = frozenset((
 # fmt: on
 """What may stand before a currency without a sign between: anything else might be a share."""
 
+_ISIN = re.compile(r"[A-Z]{2}[A-Z0-9]{9}[0-9]", re.ASCII)
+_CUSIP = re.compile(r"[A-Z0-9*@#]{8}[0-9]", re.ASCII)
+_CUSIP_SIGNS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ*@#"
 _MONTHS = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC")
 _SHARE = re.compile(r"([A-Z]{1,5})[. /-]([A-Z])")
 _OCC = re.compile(r"(?:O:)?([A-Z]{1,5}\d?) *(\d{6})([CP])(\d{8})")
@@ -64,6 +67,18 @@ def key_of(symbol: str) -> str:
         return (text.endswith(_MONEY) and _joined(text)) or (text[-1:].isdigit() and _future(text)) or text
     text = " ".join(text.split())
     return _option(text) or _parted(text) or _share(text) or _future(text) or text
+
+
+def form_of(symbol: str) -> str:
+    """The key of a symbol as far as every spelling tells it: a future that is written ``ESZ5`` does not say in which decade."""
+    key = key_of(symbol)
+    return f"{key.rpartition(':')[0]}:{key[-1]}" if key.startswith("future:") else key
+
+
+def differ(one: str, other: str) -> bool:
+    """Whether two symbols of one form say that they are two instruments: futures that both name their year in full."""
+    years = [key.rpartition(":")[2] for key in (key_of(one), key_of(other)) if key.startswith("future:")]
+    return len(years) == 2 and all(len(year) == 2 for year in years) and years[0] != years[1]
 
 
 def forms_of(symbol: str) -> dict[str, str]:
@@ -92,11 +107,26 @@ def forms_of(symbol: str) -> dict[str, str]:
     return {"plain": symbol}
 
 
+def isin_of(text: str | None) -> str | None:
+    """An ISIN in capitals; None for what has not the shape or the check digit of one, such as a placeholder."""
+    isin = (text or "").strip().upper()
+    if not _ISIN.fullmatch(isin):
+        return None
+    digits = [int(digit) for sign in isin for digit in str(int(sign, 36))]
+    doubled = [digit * 2 if place % 2 else digit for place, digit in enumerate(reversed(digits))]
+    return isin if sum(digit // 10 + digit % 10 for digit in doubled) % 10 == 0 else None
+
+
 def cusip_of(isin: str | None, cusip: str | None) -> str | None:
-    """A CUSIP: as it is given, else that within an ISIN of the United States or Canada."""
-    if cusip:
-        return cusip.upper()
-    return isin[2:11].upper() if isin and isin[:2].upper() in ("US", "CA") and len(isin) == 12 else None
+    """A CUSIP: as it is given, else that within an ISIN of the United States or Canada; None where neither is a real one."""
+    text = (cusip or "").strip().upper()
+    if not text:
+        whole = isin_of(isin) or ""
+        text = whole[2:11] if whole[:2] in ("US", "CA") else ""
+    if not _CUSIP.fullmatch(text) or not text.strip("0"):
+        return None
+    values = [_CUSIP_SIGNS.index(sign) * (2 if place % 2 else 1) for place, sign in enumerate(text[:8])]
+    return text if (10 - sum(value // 10 + value % 10 for value in values) % 10) % 10 == int(text[8]) else None
 
 
 def _share(text: str) -> str | None:
@@ -141,4 +171,4 @@ def _joined(text: str) -> str | None:
 
 def _future(text: str) -> str | None:
     found = _FUTURE.fullmatch(text)
-    return f"future:{found[1]}:{found[2]}:{found[3][-1]}" if found else None
+    return f"future:{found[1]}:{found[2]}:{found[3][-2:]}" if found else None

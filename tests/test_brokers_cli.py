@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 
 import pytest
@@ -199,3 +200,33 @@ def test_a_feed_is_printed_for_people(deployment: Deployment) -> None:
         done = deployment.command("brokers", "fetch", "paper", **ALPACA)
     assert "MAIN     AAPL    0.000000001" in done.stdout
     assert "total of MAIN: 2 positions, long 0.000000011, short -33 USD" in done.stdout
+
+
+def test_an_adapter_that_hangs_ends_at_its_deadline(deployment: Deployment) -> None:
+    with serving({"/v2/positions": Reply("[]", stall="within"), "/v2/account": as_json(ACCOUNT)}) as server:
+        deployment.write(
+            "recon.yaml", CONFIG.format(url=server.url).replace("adapter: alpaca", "adapter: alpaca\n    deadline_seconds: 0.4")
+        )
+        started = time.monotonic()
+        found = fetched(deployment, code=3)
+    assert found["status"] == "FAILED"
+    assert time.monotonic() - started < 10
+
+
+def test_what_a_broker_repeats_of_a_credential_is_masked(deployment: Deployment) -> None:
+    echo = [position(ALPACA["ALPACA_KEY_ID"], "1", current_price=None)]
+    with serving(ANSWERS | {"/v2/positions": as_json(echo)}) as server:
+        deployment.write("recon.yaml", CONFIG.format(url=server.url))
+        found = deployment.command("brokers", "fetch", "paper", "--json", "--evidence", **ALPACA)
+        text = deployment.command("brokers", "fetch", "paper", "--evidence", **ALPACA)
+    assert "***" in found.stdout
+    assert "***" in text.stdout
+
+
+def test_a_run_keeps_the_bytes_again_in_the_same_output_folder(deployment: Deployment) -> None:
+    with serving(ANSWERS) as server:
+        config = CONFIG.format(url=server.url).replace("adapter: alpaca", "adapter: alpaca\n    keep_raw: true")
+        deployment.write("recon.yaml", config + "recheck: {times: 0}\n")
+        kept = [json.loads(deployment.run("--json", "--output", "out", **ALPACA).stdout)["feeds"][0]["raw"] for _ in range(2)]
+    assert len({*kept}) == 2
+    assert all((deployment.folder / folder / "recording.json").exists() for folder in kept)

@@ -338,6 +338,7 @@ def test_pages_are_read_to_the_last_one():
     ("replies", "read", "trouble"),
     [
         ([page([1], "a"), page([2], "a")], 2, "followed by itself"),
+        ([page([1], "a"), page([2], "b"), page([3], "a")], 3, "followed by a page that was read already"),
         ([page([1], "a"), page([2], "b"), page([1], "a")], 2, "page 3 is the same as an earlier one"),
         ([page([1], "a"), as_json({"message": "no"}, 404)], 1, "page 2 could not be had"),
         ([page([1], "a"), page([2], "b"), page([3], "c")], 2, "more than 2 pages"),

@@ -10,6 +10,10 @@ from typing import Any
 import pytest
 from deployment import Deployment, ago, book_row, types
 
+from recon_core import guard
+from recon_core.reconcile import Request
+from recon_core.run import run
+
 MOVING = """
 import json
 
@@ -103,9 +107,54 @@ def test_a_broker_may_have_its_own(deployment: Deployment) -> None:
 
 
 def test_the_past_is_asked_once(deployment: Deployment) -> None:
+    plugin = deployment.folder / "drop_ins" / "brokers" / "moving.py"
+    plugin.write_text(plugin.read_text().replace("as_of=self.clock()", "as_of=ask.as_of or self.clock()"))
+    deployment.book([book_row("MSFT", "100"), book_row("AAPL", "5")])
     held(deployment, {"MSFT": "60", "AAPL": "5"}, {"MSFT": "100", "AAPL": "5"})
-    deployment.run("--as-of", "2026-11-20T21:00:00Z")
-    assert asked(deployment) == 1
+    done = deployment.run("--as-of", "2026-11-20T21:00:00Z")
+    assert (done.returncode, asked(deployment)) == (4, 1)
+
+
+@pytest.mark.parametrize("how", ["raise RuntimeError('gone')", "return Feed.partial([], reason='half')"])
+def test_a_halt_stands_where_the_broker_cannot_be_asked_again(deployment: Deployment, how: str) -> None:
+    plugin = deployment.folder / "drop_ins" / "brokers" / "moving.py"
+    plugin.write_text(
+        plugin.read_text().replace("        answers = json", f"        if number:\n            {how}\n        answers = json")
+    )
+    deployment.policy(
+        "version: 1\nbase_currency: USD\non_incomplete: warn\nrules: {QUANTITY_MISMATCH: {severity: high, halt: always}}\n"
+    )
+    held(deployment, {"MSFT": "60", "AAPL": "5"})
+    found = report(deployment)
+    assert (found["exit_code"], types(found)) == (4, ["QUANTITY_MISMATCH"])
+    assert found["feeds"][0]["status"] == "COMPLETE"
+    assert any("the breaks stand as they were found first" in warning for warning in found["warnings"])
+    assert (deployment.folder / ".state" / "HALT.json").exists()
+
+
+def test_a_halt_stands_where_the_book_cannot_be_read_again(deployment: Deployment) -> None:
+    plugin = deployment.folder / "drop_ins" / "brokers" / "moving.py"
+    gone = "        if number:\n            (self.folder / 'book.csv').unlink(missing_ok=True)\n        answers = json"
+    plugin.write_text(plugin.read_text().replace("        answers = json", gone))
+    held(deployment, {"MSFT": "60", "AAPL": "5"})
+    assert report(deployment)["exit_code"] == 4
+
+
+def test_nobody_trades_at_a_broker_while_it_is_asked_again(deployment: Deployment) -> None:
+    held(deployment, {"MSFT": "100", "AAPL": "5"})
+    assert report(deployment)["verdict"] == "clean"
+    config = deployment.folder / "recon.yaml"
+    assert guard(config, broker="prime", account="MAIN")
+    (deployment.folder / "asked").unlink()
+    held(deployment, {"MSFT": "60", "AAPL": "5"}, {"MSFT": "100", "AAPL": "5"})
+    permitted = []
+
+    def sleep(_: float) -> None:
+        permitted.append(bool(guard(config, broker="prime", account="MAIN")))
+
+    assert run(Request(config), sleep=sleep)["verdict"] == "clean"
+    assert permitted == [False]
+    assert guard(config, broker="prime", account="MAIN")
 
 
 def test_the_book_is_read_again_once_the_broker_has_answered(deployment: Deployment) -> None:

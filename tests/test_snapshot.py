@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from deployment import Deployment, assert_nothing_ugly, book_row, types
 
-from recon_core import guard
+from recon_core import NoVerdictError, PositionReconciler, guard
 
 NEW_YORK = ZoneInfo("America/New_York")
 NOW = datetime.now(UTC)
@@ -73,7 +73,7 @@ def snapshot(deployment: Deployment, as_of: datetime = CLOSE) -> dict[str, Any]:
 @pytest.mark.case("G03")
 def test_a_late_statement_is_compared_with_the_book_of_its_own_close(deployment: Deployment) -> None:
     kept = snapshot(deployment)
-    assert (kept["rows"], Path(kept["file"]).is_absolute() or (deployment.folder / kept["file"]).exists()) == (2, True)
+    assert (kept["rows"], (deployment.folder / kept["file"]).exists()) == (2, True)
     book(deployment, MSFT="99", NVDA="7")  # traded on since
     report = deployment.report("--broker", "flex")
     assert (report["verdict"], report["feeds"][0]["status"], report["pairs"]["matched"]) == ("clean", "COMPLETE", 2)
@@ -97,6 +97,7 @@ def test_without_a_snapshot_nothing_is_compared(deployment: Deployment) -> None:
 
 
 def test_a_snapshot_of_another_day_is_not_taken(deployment: Deployment) -> None:
+    deployment.book([])
     snapshot(deployment, CLOSE - timedelta(days=1))
     assert deployment.run("--broker", "flex").returncode == 3
 
@@ -138,15 +139,53 @@ def test_a_permit_of_a_late_broker_lasts_until_it_is_due_again(deployment: Deplo
     assert found.until == due(TODAY + timedelta(days=1)) + timedelta(hours=4)
 
 
-def test_a_statement_of_an_earlier_close_permits_no_longer_than_that_one_did(deployment: Deployment) -> None:
-    earlier = CLOSE - timedelta(days=1)
-    configure(deployment, as_of=earlier.isoformat())
+@pytest.mark.parametrize("due", [MORNING, None], ids=["due", "named"])
+@pytest.mark.parametrize("days", [2, 30])
+@pytest.mark.case("G03")
+def test_a_statement_of_an_earlier_close_is_stale_and_permits_nothing(deployment: Deployment, days: int, due: str | None) -> None:
+    earlier = CLOSE - timedelta(days=days - 1)
+    configure(deployment, as_of=earlier.isoformat(), due=due)
     deployment.book([book_row("MSFT", "10", broker="flex", updated_at=f"{earlier.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}")])
     flex(deployment, MSFT="10")
     snapshot(deployment, earlier)
-    deployment.report("--broker", "flex")
-    found = guard(deployment.folder / "recon.yaml", broker="flex", account="MAIN")
-    assert found.until == due(TODAY) + timedelta(hours=4)
+    book(deployment, MSFT="9999")
+    report = deployment.report("--broker", "flex")
+    feed = report["feeds"][0]
+    assert (feed["status"], report["exit_code"]) == ("NOT_READY", 4)
+    assert "stale, no quantity is judged" in feed["reason"]
+    assert not guard(deployment.folder / "recon.yaml", broker="flex", account="MAIN")
+
+
+def test_a_bare_date_is_the_day_that_it_says(deployment: Deployment) -> None:
+    """As a time it would be midnight in UTC, which is the evening before in New York."""
+    configure(deployment, as_of=YESTERDAY)
+    book(deployment, MSFT="777")
+    snapshot(deployment)
+    report = deployment.report("--broker", "flex")
+    assert report["book"]["notes"] == [f"the snapshot of {YESTERDAY}"]
+    assert "QUANTITY_MISMATCH" in types(report)
+
+
+def test_of_several_snapshots_of_a_day_the_one_nearest_to_the_statement_is_taken(deployment: Deployment) -> None:
+    snapshot(deployment, CLOSE + timedelta(minutes=2))
+    book(deployment, MSFT="1")
+    snapshot(deployment, CLOSE + timedelta(hours=5))
+    assert deployment.report("--broker", "flex")["verdict"] == "clean"
+
+
+def test_a_book_with_later_rows_is_no_book_of_an_earlier_time(deployment: Deployment) -> None:
+    done = deployment.command("snapshot", "--as-of", (CLOSE - timedelta(days=3)).isoformat())
+    assert done.returncode == 2
+    assert "it is not as it was then" in done.stderr
+
+
+def test_one_who_only_looks_is_not_told_that_all_is_well_of_a_broker_that_was_not_asked(deployment: Deployment) -> None:
+    deployment.feed([])
+    with pytest.raises(NoVerdictError, match="flex is due by itself and was not asked"):
+        PositionReconciler(deployment.folder / "recon.yaml").reconcile()
+    snapshot(deployment)
+    book(deployment, MSFT="99")
+    assert PositionReconciler(deployment.folder / "recon.yaml", brokers=["flex"]).reconcile()["verdict"] == "clean"
 
 
 def test_a_broker_that_is_asked_for_by_name_gets_the_snapshot_of_its_day_too(deployment: Deployment) -> None:

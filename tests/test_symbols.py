@@ -21,7 +21,8 @@ FAMILIES = [
     ("EUR_USD", "EUR/USD", "EUR.USD", "EURUSD"),
     ("BTC", "XBT", "XXBT"),
     ("DOGE", "XDG", "XXDG"),
-    ("ESZ5", "/ESZ5", "ESZ25", "ESZ2025"),
+    ("ESZ25", "/ESZ25", "ESZ2025"),
+    ("ESZ5", "/ESZ5"),
 ]
 
 
@@ -86,7 +87,6 @@ def test_krakens_names_stand_for_one_thing_each() -> None:
 @pytest.mark.case("D02")
 def test_a_cusip_is_found_in_an_isin_with_its_zeros() -> None:
     assert cusip_of("US0378331005", None) == "037833100"
-    assert cusip_of("CA0000000000", None) == "000000000"
     assert cusip_of("GB0002634946", None) is None
     assert cusip_of(None, "037833100") == "037833100"
 
@@ -134,13 +134,43 @@ def test_a_cusip_matches_an_isin_that_holds_it(tmp_path: Path) -> None:
 
 @pytest.mark.case("D04")
 def test_an_isin_that_changes_in_a_split_leaves_one_position(tmp_path: Path) -> None:
-    report = deployed(tmp_path, ["M,NVDA,10,US67066G1040,"], ["M,NVDA,100,US67066G9999,"]).report()
+    report = deployed(tmp_path, ["M,NVDA,10,US67066G1040,"], ["M,NVDA,100,US0231351067,"]).report()
     assert (types(report), matched(report)) == (["QUANTITY_MISMATCH"], (1, 1, 1))
 
 
 def test_forms_never_join_what_identifiers_hold_apart(tmp_path: Path) -> None:
-    report = deployed(tmp_path, ["M,BRK.B,5,US0846707026,"], ["M,BRK/B,5,US0000000000,"]).report()
+    report = deployed(tmp_path, ["M,BRK.B,5,US0846707026,"], ["M,BRK/B,5,US0378331005,"]).report()
     assert sorted(types(report)) == ["MISSING_AT_BROKER", "MISSING_IN_DB"]
+
+
+@pytest.mark.parametrize(
+    ("book", "feed"),
+    [
+        (["M,ACME,5,-,"], ["M,ZETA,5,-,"]),
+        (["M,ACME,5,XXXXXXXXXXXX,"], ["M,ZETA,5,XXXXXXXXXXXX,"]),
+        (["M,ACME,5,,000000000"], ["M,ZETA,5,,000000000"]),
+        (["M,ACME,5,US0378331006,"], ["M,ZETA,5,US0378331006,"]),
+        (["M,ACME,5,US0378331005,594918104"], ["M,ZETA,5,US5949181045,594918104"]),
+        (["M,ESZ25,5,,"], ["M,ESZ2035,5,,"]),
+        (["M,CHF10,5,,"], ["M,CHF20,5,,"]),
+    ],
+    ids=["dash", "crosses", "zeros", "check digit", "other ISIN", "decade", "no futures"],
+)
+def test_what_may_be_two_instruments_stays_two(tmp_path: Path, book: list[str], feed: list[str]) -> None:
+    assert sorted(types(deployed(tmp_path, book, feed).report())) == ["MISSING_AT_BROKER", "MISSING_IN_DB"]
+
+
+def test_a_future_without_its_decade_is_the_one_with_it(tmp_path: Path) -> None:
+    assert types(deployed(tmp_path, ["M,ESZ25,5,,"], ["M,/ESZ5,5,,"]).report()) == []
+
+
+def test_a_name_that_the_feed_uses_for_another_leg_is_not_taken_twice(tmp_path: Path) -> None:
+    made = deployed(tmp_path, [], [])
+    made.write("book.csv", "broker,account,symbol,leg,quantity\nprime,M,EURUSD,LONG,1\nprime,M,EURUSD,SHORT,-2\n")
+    made.write("feed.csv", "account,symbol,leg,quantity\nM,EURUSD,LONG,1\nM,EUR/USD,LONG,3\nM,EUR/USD,SHORT,-2\n")
+    report = made.report()
+    assert report["feeds"][0]["status"] == "COMPLETE"
+    assert sorted(types(report)) == ["MISSING_AT_BROKER", "MISSING_IN_DB", "MISSING_IN_DB"]
 
 
 @pytest.mark.case("D06")

@@ -17,6 +17,7 @@ from recon_core.brokers import Broker
 from recon_core.cli.plugins import config_option, configured_host, json_option, print_table
 from recon_core.cli.run import Time
 from recon_core.errors import ConfigError, ExitCode
+from recon_core.redaction import redacted
 
 if TYPE_CHECKING:
     from recon_core.config.settings import BrokerSettings
@@ -209,4 +210,4 @@ def _print(found: Fetched) -> None:
         found.feed, found.positions, at=found.at, evidence=found.evidence, saved=found.saved, width=width, most=MOST_SHOWN
     )
     for line in lines:
-        click.echo(line)
+        click.echo(redacted(line))

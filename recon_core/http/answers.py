@@ -41,7 +41,7 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """What came in answer to a question, believable or not: the evidence. ``raw`` is cut off where the status is an error.
+    """What came whole in answer to a question, believable or not: the evidence. ``raw`` is cut off where the status is an error.
 
     ``params`` and ``headers`` (those that bear on what is believed) may hold secrets until they are redacted.
     """

@@ -109,6 +109,7 @@ class Http:
         credentials always.
         """
         asked, seen = dict(params or {}), set[str]()
+        questions = [dict(asked)]
         answers: list[Answer] = []
         place = ""
         while True:
@@ -129,11 +130,13 @@ class Http:
             further = following(answer)
             if further is None:
                 return Pages(tuple(answers))
-            if all(asked.get(name) == value for name, value in further.items()):
-                return Pages(tuple(answers), f"{place}: page {number} says that it is followed by itself (a repeated cursor)")
+            if {**asked, **further} in questions:
+                what = "itself" if {**asked, **further} == asked else "a page that was read already"
+                return Pages(tuple(answers), f"{place}: page {number} says that it is followed by {what} (a repeated cursor)")
             if number == most:
                 return Pages(tuple(answers), f"{place}: more than {most} pages")
             asked |= further
+            questions.append(dict(asked))
 
     def handed(self, url: str, *, hosts: tuple[str, ...], like: str = "") -> str:
         """An address that a broker's answer named, where it may be asked: at one of ``hosts`` (``*.broker.example``) by https.

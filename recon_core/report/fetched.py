@@ -11,6 +11,7 @@ from typing import Any
 
 from recon_core.evidence import Evidence
 from recon_core.feeds import ProvenFeed
+from recon_core.redaction import redacted
 from recon_core.report.build import feed_as_dict, iso
 from recon_core.report.layout import Column, fitting, headings, indented, row
 from recon_core.report.wording import visible
@@ -34,11 +35,11 @@ def fetched_as_dict(
     feed: ProvenFeed, positions: Sequence[Mapping[str, Any]], *, at: datetime, evidence: Evidence | None, saved: Path | None
 ) -> dict[str, Any]:
     """The feed as a run's report tells it, with its ``positions`` row by row, ``cash``, ``totals`` and the evidence."""
-    told = feed_as_dict(feed)
+    told: dict[str, Any] = _plain(feed_as_dict(feed))
     return told | {
         "asked_at": iso(at),
         "position_count": told["positions"],
-        "positions": [dict(each) for each in positions],
+        "positions": [_plain(each) for each in positions],
         "totals": totals(positions),
         "cash": [_plain(asdict(each)) for each in feed.feed.cash],
         "evidence": None if evidence is None else _plain(asdict(evidence)),
@@ -155,7 +156,7 @@ def _evidence(evidence: Evidence, width: int) -> Iterator[str]:
 
 
 def _plain(value: Any) -> Any:
-    """The same with numbers and times as texts, as the report writes them."""
+    """The same with numbers and times as texts, as the report writes them, and no secret in any text that the broker repeats."""
     if isinstance(value, Mapping):
         return {name: _plain(each) for name, each in value.items()}
     if isinstance(value, list | tuple):
@@ -164,4 +165,6 @@ def _plain(value: Any) -> Any:
         return plain(value)
     if isinstance(value, datetime):
         return iso(value)
+    if isinstance(value, str):
+        return redacted(value)
     return value.isoformat() if isinstance(value, date) else value
