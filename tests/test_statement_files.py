@@ -112,6 +112,11 @@ def test_a_second_header_with_other_columns_in_a_section_is_refused(tmp_path: Pa
         )
 
 
+@pytest.mark.parametrize("line", ["made by\rthe night shift", "#" * 200_000], ids=["carriage return", "long"])
+def test_a_line_before_the_header_may_be_one_that_no_row_could_be(tmp_path: Path, line: str) -> None:
+    assert rows(feed_of(tmp_path, f"{line}\n" + csv("AAPL,1"), preamble=1)) == [("AAPL", "1")]
+
+
 def test_a_footer_text_that_begins_a_position_is_refused(tmp_path: Path) -> None:
     content = csv("AAPL,1", "TotalEnergies,10", "MSFT,2", "Total,13")
     with pytest.raises(MalformedError, match=r"line 3 is in the footer and looks like a position \(TotalEnergies 10\)"):

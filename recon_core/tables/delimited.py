@@ -171,7 +171,10 @@ class _Reader:
         return tuple(self._line(number + place, text) for place, text in enumerate(lines) if text.strip())
 
     def _line(self, number: int, text: str) -> Line:
-        fields = tuple(field.strip() for field in next(csv.reader([text], delimiter=self._delimiter, **self._quoting()), []))
+        try:
+            fields = tuple(field.strip() for field in next(csv.reader([text], delimiter=self._delimiter, **self._quoting()), []))
+        except csv.Error:  # a carriage return within it, or more than a field can hold: it is a line all the same
+            fields = (text.strip(),)
         return Line(number, fields[0] if len(fields) == 1 else text, fields)
 
     def _number(self, offset: int) -> int:
