@@ -83,7 +83,8 @@ def differ(one: str, other: str) -> bool:
 
 def forms_of(symbol: str) -> dict[str, str]:
     """All spellings of an instrument by the name of the form, each with the same key; of a symbol of no form itself, ``plain``."""
-    kind, _, rest = key_of(symbol).partition(":")
+    key = key_of(symbol)
+    kind, _, rest = key.partition(":")
     parts = rest.split(":")
     if kind == "share":
         return {name: f"{parts[0]}{sign}{parts[1]}" for name, sign in (("dot", "."), ("blank", " "), ("slash", "/"), ("dash", "-"))}
@@ -100,7 +101,7 @@ def forms_of(symbol: str) -> dict[str, str]:
         }
     if kind == "pair":
         return {"slash": "/".join(parts), "dash": "-".join(parts), "underscore": "_".join(parts), "dot": ".".join(parts)} | (
-            {"joined": "".join(parts)} if parts[0] in _COINS and parts[1] in _MONEY else {}
+            {"joined": "".join(parts)} if _joined("".join(parts)) == key else {}
         )
     if kind == "future":
         return {"plain": "".join(parts), "slashed": f"/{''.join(parts)}"}

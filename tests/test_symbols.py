@@ -60,6 +60,11 @@ def test_every_form_is_read_back_as_the_same_instrument(symbol: str) -> None:
         assert key_of(form) == key_of(symbol)
 
 
+def test_a_pair_of_one_coin_is_never_written_as_what_is_no_pair() -> None:
+    assert "joined" not in forms_of("BTC-BTC")
+    assert forms_of("BTC-USD")["joined"] == "BTCUSD"
+
+
 @given(
     st.from_regex(r"[A-Z]{1,5}", fullmatch=True),
     st.dates(),
