@@ -16,7 +16,7 @@ from loopback import Reply, as_json, serving
 
 from recon_core.documents import Document
 from recon_core.errors import ConfigError, MalformedError, RequestError
-from recon_core.http import Http
+from recon_core.http import Http, Received
 from recon_core.recording import Recording, Replay, read_recording, write_recording
 from recon_core.redaction import keep_secret
 
@@ -55,6 +55,13 @@ def test_a_recording_answers_again_what_was_answered(tmp_path: Path) -> None:
     assert asyncio.run(again()) == [[2], [1], [3], [3]]
     with pytest.raises(RequestError, match="the recording has no answer"):
         asyncio.run(replayed.get_json("https://elsewhere.example/b", params={"n": "2"}))
+
+
+def test_a_header_that_is_not_ascii_is_replayed(tmp_path: Path) -> None:
+    header = {"Content-Type": "application/json", "X-Request-ID": "é7"}
+    again = Recording("alpaca", AT, exchanges=(Received("GET", "https://broker.example/a", {}, 200, header, b"[1]", "", 3),))
+    http = Http(answering=Replay(again))
+    assert asyncio.run(http.get_json("https://broker.example/a")).body == [1]
 
 
 def test_what_is_refused_is_recorded_and_refused_again(tmp_path: Path) -> None:

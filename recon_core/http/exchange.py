@@ -168,7 +168,9 @@ class _Replayed:
         async def body() -> AsyncIterator[bytes]:
             yield found.raw
 
-        return httpx.Response(found.status, headers=dict(found.headers), content=body())
+        # As bytes, for httpx takes texts of ASCII only: a header may be of any.
+        headers = [(name.encode("utf-8", "replace"), value.encode("utf-8", "replace")) for name, value in found.headers.items()]
+        return httpx.Response(found.status, headers=headers, content=body())
 
     async def __aenter__(self) -> _Replayed:
         return self
