@@ -9,7 +9,7 @@ CCXT := packages/recon-core-ccxt
 SOURCES := recon_core plugins tests examples packages bench docs
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-ccxt lint faults cases docs services bench lock clean
+.PHONY: help run test test-ccxt lint faults fuzz cases docs services bench lock clean
 
 help:  ## what there is to make
 	@sed -n 's/^\([a-z-]*\):.*  ## /make \1\t/p' $(MAKEFILE_LIST) | expand -t 18
@@ -34,6 +34,9 @@ lint: $(READY)  ## format, style, types and layers
 
 faults: $(READY)  ## every fault of tests/faults (as root, more than an hour), where `make test` tries a sample
 	$(BIN)/pytest -n 2 --dist loadgroup --faults tests/faults
+
+fuzz: $(READY)  ## a million inputs found by libFuzzer for each parser (hours), where `make test` tries 20,000 (TARGETS="json fix": these)
+	$(BIN)/python tests/fuzz/run.py $(TARGETS)
 
 cases: $(READY)  ## which cases of the catalogue have a test, and which have none
 	@$(BIN)/pytest --cases
