@@ -16,7 +16,7 @@ from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl
 
 from recon_core.documents import Document
 from recon_core.errors import ConfigError, RequestError
@@ -72,7 +72,8 @@ def same_question(recorded: Received, method: str, url: str, params: Mapping[str
 
 
 def _query(url: str, params: Mapping[str, str]) -> dict[str, str]:
-    return {**dict(parse_qsl(urlsplit(url).query, keep_blank_values=True)), **params}
+    query = url.partition("#")[0].partition("?")[2]  # an address that is none has parts, too, and is asked by nobody
+    return {**dict(parse_qsl(query, keep_blank_values=True)), **params}
 
 
 def _path(url: str) -> str:

@@ -64,6 +64,12 @@ def test_a_header_that_is_not_ascii_is_replayed(tmp_path: Path) -> None:
     assert asyncio.run(http.get_json("https://broker.example/a")).body == [1]
 
 
+def test_a_recorded_address_that_is_none_answers_no_question() -> None:
+    recording = Recording("alpaca", AT, exchanges=(Received("GET", "http://[", {}, 200, {}, b"1", "", 1),))
+    with pytest.raises(RequestError, match="the recording has no answer"):
+        Replay(recording)("GET", "https://broker.example/a", {})
+
+
 def test_what_is_refused_is_recorded_and_refused_again(tmp_path: Path) -> None:
     http = recorded({"/a": Reply("<html>", headers={"Content-Type": "text/html"})}, ("/a", {}))
     write_recording(tmp_path, Recording("x", AT, None, {}, tuple(http.received)))
