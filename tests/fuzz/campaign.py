@@ -7,7 +7,6 @@ branches an input takes. What it says is in ``FOLDER/said``, an input that raise
 import os
 import re
 import sys
-import traceback
 from pathlib import Path
 
 import atheris
@@ -57,17 +56,11 @@ with atheris.instrument_imports(include=["recon_core", "recon_core_plugins"], ex
 for line in sys.stdin:
     child = os.fork()
     if not child:
-        try:
-            target, folder, runs, seed = line.rstrip("\n").split("\t")
-            out = os.open(f"{folder}/said", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-            os.dup2(out, 1)
-            os.dup2(out, 2)
-            os.chdir(folder)
-            fuzz(target, Path(folder), int(runs), int(seed))
-        except BaseException:
-            traceback.print_exc()
-        finally:
-            sys.stderr.flush()
-            os._exit(1)
+        name, folder, runs, seed = line.rstrip("\n").split("\t")
+        said = os.open(f"{folder}/said", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        os.dup2(said, 1)
+        os.dup2(said, 2)
+        os.chdir(folder)
+        fuzz(name, Path(folder), int(runs), int(seed))  # as it exits, libFuzzer writes the input that raised
     sys.stdout.write(f"{os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])}\n")
     sys.stdout.flush()
