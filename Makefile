@@ -6,6 +6,8 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 # ccxt pins what it needs to exact versions, so its adapter is a distribution of its own, with an environment of its own.
 CCXT := packages/recon-core-ccxt
+# One more than two cores: many tests wait, for a server, a browser or another process.
+WORKERS := 3
 SOURCES := recon_core plugins tests examples packages bench docs
 
 .DEFAULT_GOAL := help
@@ -21,7 +23,7 @@ run: $(READY)  ## reconcile the example deployment (CONFIG=FILE: another one) an
 	case $$code in 0|3|4|10) ;; *) exit $$code ;; esac
 
 test: lint  ## all checks and all tests
-	$(BIN)/pytest -n 2 --dist loadgroup
+	$(BIN)/pytest -n $(WORKERS) --dist loadgroup
 
 test-ccxt: $(CCXT)/.venv/.ready  ## the tests of recon-core-ccxt, in an environment of its own
 	cd $(CCXT) && .venv/bin/pytest

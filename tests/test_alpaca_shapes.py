@@ -59,7 +59,7 @@ def answer_of(path: str) -> st.SearchStrategy[Any]:
     return fitting(DESCRIPTION["paths"][path]["get"]["responses"]["200"]["content"]["application/json"]["schema"])
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 @given(st.fixed_dictionaries({path: answer_of(path) for path in DESCRIPTION["paths"]}))
 def test_every_answer_of_the_documented_shapes_is_read_and_no_row_is_lost(answers):
     held = answers["/v2/positions"]

@@ -783,7 +783,7 @@ WORDS = st.sampled_from(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(st.data())
 def test_whatever_the_bytes_are_only_errors_of_a_broker_come_out(tmp_path_factory, data):
     text = SEED

@@ -378,7 +378,7 @@ def test_no_bytes_raise_anything_but_broker_errors(tmp_path: Path) -> None:
     payload = document(
         balance(worth="18725"), balance(BOND, form=FACE, price=RATE), totals("18725", "18725"), sub_account("S", balance(MSFT))
     )
-    nothing_escapes(lambda raw: read(tmp_path, raw), payload, seed=6, count=1500)
+    nothing_escapes(lambda raw: read(tmp_path, raw), payload, seed=6, count=200)
     nothing_escapes(lambda raw: read(tmp_path, raw), b"<a>" * 100_000, seed=7, count=3)
 
 
