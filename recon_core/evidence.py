@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from datetime import date, datetime
 from decimal import Decimal
+from functools import cache
 from typing import Any
 
 from recon_core.errors import MalformedError
@@ -40,12 +41,22 @@ class _Checked:
     """Refuses a number that is no finite Decimal: evidence that is off by a float explains nothing."""
 
     def __post_init__(self) -> None:
-        for entry in fields(self):  # type: ignore[arg-type]  # every subclass is a dataclass
-            value: Any = getattr(self, entry.name)
-            if "Decimal" in str(entry.type) and value is not None and not (isinstance(value, Decimal) and value.is_finite()):
-                raise MalformedError(f"{type(self).__name__}: {entry.name} {value!r} is not a finite Decimal")
-            if isinstance(value, datetime) and value.tzinfo is None:
-                raise MalformedError(f"{type(self).__name__}: {entry.name} {value} has no time zone")
+        numbers, times = _checked_fields(type(self))  # type: ignore[arg-type]  # a class is hashable
+        for name in numbers:
+            value: Any = getattr(self, name)
+            if value is not None and not (isinstance(value, Decimal) and value.is_finite()):
+                raise MalformedError(f"{type(self).__name__}: {name} {value!r} is not a finite Decimal")
+        for name in times:
+            stamp: Any = getattr(self, name)
+            if isinstance(stamp, datetime) and stamp.tzinfo is None:
+                raise MalformedError(f"{type(self).__name__}: {name} {stamp} has no time zone")
+
+
+@cache  # there are thousands of rows, and five kinds of them
+def _checked_fields(kind: type) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The fields of a dataclass that hold numbers, and those that hold dates or times."""
+    typed = {entry.name: str(entry.type) for entry in fields(kind)}
+    return tuple(name for name in typed if "Decimal" in typed[name]), tuple(name for name in typed if "date" in typed[name])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

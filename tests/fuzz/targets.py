@@ -95,11 +95,11 @@ def chosen(raw: bytes, choices: Sequence[Any]) -> tuple[Any, bytes]:
 
 
 def twice(read: Read) -> Read:
-    """The same, where what is read from the same bytes again must be the same: looked at for one input of eight."""
+    """The same, where what is read from the same bytes again must be the same: looked at for one input of 32."""
 
     def attempt(raw: bytes) -> object:
         found = read(raw)
-        assert crc32(raw) % 8 or read(raw) == found, "the same bytes were read to something else"
+        assert crc32(raw) % 32 or read(raw) == found, "the same bytes were read to something else"
         return found
 
     return attempt
@@ -397,21 +397,22 @@ TARGETS = {
     "symbol": Target(symbol, seeds.symbols, most_bytes=40),
     "recording": Target(refusing(recording, ConfigError), seeds.recordings, slow=4),
     "head": Target(refusing(head), seeds.heads, slow=4, most_bytes=1000),
-    "alpaca": Target(broker("alpaca", REST), seeds.alpaca_positions),
-    "alpaca-evidence": Target(broker("alpaca", REST, evidence=True), seeds.alpaca_evidence),
-    "tradier": Target(broker("tradier", TRADIER), seeds.tradier),
-    "tradier-evidence": Target(broker("tradier", TRADIER, evidence=True), seeds.tradier_evidence),
-    "oanda": Target(broker("oanda", OANDA), seeds.oanda),
-    "oanda-evidence": Target(broker("oanda", OANDA, evidence=True), seeds.oanda_evidence),
-    "ibkr_flex": Target(broker("ibkr_flex", FLEX), seeds.flex),
-    "ibkr_flex-evidence": Target(broker("ibkr_flex", FLEX, evidence=True), seeds.flex_evidence),
-    "ibkr_flex-web": Target(broker("ibkr_flex", [*FLEX_WEB]), seeds.flex_web),
-    "fix": Target(broker("fix", FIX, keyed=False), seeds.fix),
-    "fix-fields": Target(framed(broker("fix", FIX, keyed=False)), seeds.fix_fields, most_bytes=1000),
+    # Two targets of one adapter share its runs.
+    "alpaca": Target(broker("alpaca", REST), seeds.alpaca_positions, slow=2),
+    "alpaca-evidence": Target(broker("alpaca", REST, evidence=True), seeds.alpaca_evidence, slow=2),
+    "tradier": Target(broker("tradier", TRADIER), seeds.tradier, slow=2),
+    "tradier-evidence": Target(broker("tradier", TRADIER, evidence=True), seeds.tradier_evidence, slow=2),
+    "oanda": Target(broker("oanda", OANDA), seeds.oanda, slow=2),
+    "oanda-evidence": Target(broker("oanda", OANDA, evidence=True), seeds.oanda_evidence, slow=2),
+    "ibkr_flex": Target(broker("ibkr_flex", FLEX), seeds.flex, slow=2),
+    "ibkr_flex-evidence": Target(broker("ibkr_flex", FLEX, evidence=True), seeds.flex_evidence, slow=2),
+    "ibkr_flex-web": Target(broker("ibkr_flex", [*FLEX_WEB]), seeds.flex_web, slow=2),
+    "fix": Target(broker("fix", FIX, keyed=False), seeds.fix, slow=2),
+    "fix-fields": Target(framed(broker("fix", FIX, keyed=False)), seeds.fix_fields, most_bytes=1000, slow=2),
     "mt535": Target(broker("mt535", MT535), seeds.mt535),
     "semt002": Target(broker("semt002", SEMT002), seeds.semt002),
-    "ofx": Target(broker("ofx", OFX), seeds.ofx),
-    "ofx-evidence": Target(broker("ofx", OFX, evidence=True), seeds.ofx_evidence),
+    "ofx": Target(broker("ofx", OFX), seeds.ofx, slow=2),
+    "ofx-evidence": Target(broker("ofx", OFX, evidence=True), seeds.ofx_evidence, slow=2),
     # Those that go through the database engine, or the checks of a whole configuration, take milliseconds each.
     "statement": Target(statement(), seeds.statements, slow=80, most_bytes=1000),
     "positions": Target(refusing(positions), seeds.positions, slow=100, most_bytes=500),

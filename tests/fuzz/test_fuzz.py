@@ -24,6 +24,7 @@ def campaigns() -> Iterator[Campaigns]:
         yield found
 
 
+@pytest.mark.xdist_group("fuzz")  # what is fuzzed is instrumented once
 @pytest.mark.skipif(find_spec("atheris") is None, reason=f"{NO_RIGHTS}atheris has no build for this Python")
 @pytest.mark.parametrize("name", TARGETS)
 def test_no_bytes_raise_what_is_not_foreseen(campaigns: Campaigns, name: str) -> None:
