@@ -154,7 +154,7 @@ def _check_secrets(settings: BrokerSettings, folder: Path) -> None:
 def _evidence(broker: Broker, as_of: datetime | None, wish: Wish) -> Evidence:
     try:
         found = awaited(broker, broker.evidence(Ask(as_of, since=wish.since)))
-    except Exception as error:  # the same
+    except Exception as error:  # what an adapter raises says why there is no evidence
         return Evidence(since=wish.since, complete=False, reason=redacted(f"{type(error).__name__}: {error}"))
     return found if isinstance(found, Evidence) else Evidence(complete=False, reason=f"the adapter returned {type(found).__name__}")
 

@@ -24,6 +24,7 @@ from recon_core import (
     hookimpl,
 )
 
+from ._accounts import each_account
 from ._oanda_transactions import INSTRUMENT, Transactions
 
 if TYPE_CHECKING:
@@ -75,19 +76,7 @@ class Oanda(Broker):
     async def positions(self, ask: Ask) -> Feed:
         """All open positions of each account. PARTIAL where an account cannot be read."""
         names, notes = await self._accounts(ask)
-        read: list[_Account] = []
-        trouble: list[str] = []
-        first: BrokerError | None = None
-        for name in names:
-            try:
-                read.append(await self._account(name, ask))
-            except NotReadyError:
-                raise
-            except BrokerError as error:
-                first = first or error
-                trouble.append(f"account {name}: {error}")
-        if first is not None and not read:
-            raise first
+        read, trouble = await each_account(names, lambda name: self._account(name, ask))
         positions = [position for account in read for position in account.positions]
         more: dict[str, Any] = {
             "as_of": min(account.as_of for account in read),

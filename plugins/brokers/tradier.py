@@ -25,6 +25,7 @@ from recon_core import (
     hookimpl,
 )
 
+from ._accounts import each_account
 from ._tradier_history import NOTHING, events, happened, kind_of
 
 if TYPE_CHECKING:
@@ -76,19 +77,7 @@ class Tradier(Broker):
     async def positions(self, ask: Ask) -> Feed:
         """All positions of each account. PARTIAL where an account cannot be read, or lacks what its balances state."""
         numbers, notes = await self._accounts(ask)
-        read: list[_Account] = []
-        trouble: list[str] = []
-        first: BrokerError | None = None
-        for number in numbers:
-            try:
-                read.append(await self._account(number, ask))
-            except NotReadyError:
-                raise
-            except BrokerError as error:
-                first = first or error
-                trouble.append(f"account {number}: {error}")
-        if first is not None and not read:
-            raise first
+        read, trouble = await each_account(numbers, lambda number: self._account(number, ask))
         more: dict[str, Any] = {
             "as_of": min(account.as_of for account in read),
             "basis": "trade",
