@@ -12,10 +12,13 @@ from zoneinfo import ZoneInfo
 from recon_core.config.settings import BookSettings
 from recon_core.dated_files import resolve_path
 from recon_core.errors import BookError, BookSetupError
+from recon_core.sql import identifier
 from recon_core.tables.mounting import Mounted, mount
 
 if TYPE_CHECKING:
     import duckdb
+
+    from recon_core.book.database import Rows
 
 NAME = "book_rows"
 """The view that the book is mounted as."""
@@ -56,11 +59,18 @@ def open_book(
     from recon_core.book.database import read_database
 
     rows = read_database(connection, f"{NAME} given", settings, folder)
+    return Book(mount_rows(connection, NAME, rows, settings, broker_names), rows.source, notes=rows.notes, lots=settings.lots)
+
+
+def mount_rows(
+    connection: duckdb.DuckDBPyConnection, name: str, rows: Rows, settings: BookSettings, broker_names: Sequence[str]
+) -> Mounted:
+    """Mount what ``read_rows`` put in the temporary table ``NAME given`` as the view of that ``name``; the table goes."""
     defaults = _defaults(settings, rows.source, "broker" in rows.relation.columns, broker_names)
     try:
-        mounted = mount(
+        return mount(
             connection,
-            NAME,
+            name,
             rows.relation,
             book=True,
             timezone=settings.timezone,
@@ -69,8 +79,7 @@ def open_book(
             keyed=True,
         )
     finally:
-        connection.execute(f'DROP TABLE IF EXISTS "{NAME} given"')
-    return Book(mounted, rows.source, notes=rows.notes, lots=settings.lots)
+        connection.execute(f"DROP TABLE IF EXISTS {identifier(f'{name} given')}")
 
 
 def _from_file(

@@ -56,9 +56,14 @@ def read_database(connection: duckdb.DuckDBPyConnection, name: str, settings: Bo
     if settings.query is not None:
         _check_query(settings.query)
     with _open(settings, folder) as source:
-        theirs = _mapped(settings, source)
-        conversion = _Conversion(tuple(theirs), settings.float_places)
-        load_texts(connection, name, list(theirs), conversion.chunks(source.rows(list(theirs.values()), _CHUNK)))
+        return read_rows(connection, name, settings, source)
+
+
+def read_rows(connection: duckdb.DuckDBPyConnection, name: str, settings: BookSettings, source: Source) -> Rows:
+    """Read the rows of an open database into the temporary table ``name``."""
+    theirs = mapped_columns(settings, source)
+    conversion = _Conversion(tuple(theirs), settings.float_places)
+    load_texts(connection, name, list(theirs), conversion.chunks(source.rows(list(theirs.values()), _CHUNK)))
     if conversion.faults:
         places = (f"row {row}, column {theirs[ours]}: {why}" for row, ours, why in conversion.faults)
         raise BookError("\n".join(f"book {source.name}: {place}" for place in places))
@@ -86,7 +91,7 @@ def _open(settings: BookSettings, folder: Path) -> AbstractContextManager[Source
     return open_sqlalchemy(url, settings)
 
 
-def _mapped(settings: BookSettings, source: Source) -> dict[str, str]:
+def mapped_columns(settings: BookSettings, source: Source) -> dict[str, str]:
     """Our column: theirs, of those that are there."""
     there = source.columns()
     folded: dict[str, list[str]] = {}

@@ -17,6 +17,16 @@ _CONNECT_SECONDS = 15
 @contextmanager
 def open_sqlalchemy(url: str, settings: BookSettings) -> Iterator[SQLAlchemyBook]:
     """The database that ``url`` names. A password in it appears in no message."""
+    with connected(url) as (connection, shown):
+        yield SQLAlchemyBook(_read_only(connection), shown, settings)
+
+
+@contextmanager
+def connected(url: str, key: str = "book.database", otherwise: str = "nothing was compared") -> Iterator[tuple[Any, str]]:
+    """A connection to the database that ``url``, of the ``key`` of recon.yaml, names, and that URL without its password.
+
+    Whatever goes wrong inside with the database is a BookError that ends by ``otherwise``.
+    """
     import sqlalchemy
     from sqlalchemy import exc
 
@@ -28,21 +38,21 @@ def open_sqlalchemy(url: str, settings: BookSettings) -> Iterator[SQLAlchemyBook
         seconds = {"connect_timeout": _CONNECT_SECONDS} if target.get_backend_name() in ("postgresql", "mysql", "mariadb") else {}
         engine = sqlalchemy.create_engine(target, poolclass=sqlalchemy.NullPool, connect_args=seconds)
     except exc.NoSuchModuleError:
-        raise BookSetupError(f"book.database: SQLAlchemy knows no database {url.partition(':')[0]!r}") from None
+        raise BookSetupError(f"{key}: SQLAlchemy knows no database {url.partition(':')[0]!r}") from None
     except exc.ArgumentError:
-        raise BookSetupError("book.database is no URL such as postgresql://user@host/name or sqlite:///book.sqlite") from None
+        raise BookSetupError(f"{key} is no URL such as postgresql://user@host/name or sqlite:///book.sqlite") from None
     except ModuleNotFoundError as error:
         extra = " (pip install 'recon-core[postgres]')" if error.name == "psycopg" else ""
-        raise BookSetupError(f"book.database: the driver {error.name!r} is not installed{extra}") from None
+        raise BookSetupError(f"{key}: the driver {error.name!r} is not installed{extra}") from None
     if target.password:
         keep_secret(str(target.password))
     try:
         with engine.connect() as connection:
-            yield SQLAlchemyBook(_read_only(connection), shown, settings)
+            yield connection, shown
     except (exc.DBAPIError, exc.SQLAlchemyError, UnicodeError) as error:
         cause = error.orig if isinstance(error, exc.DBAPIError) and error.orig else error
         text = " ".join(redacted(str(cause)).split())
-        raise BookError(f"book {shown}: {text}; nothing was compared") from None
+        raise BookError(f"book {shown}: {text}; {otherwise}") from None
     finally:
         engine.dispose()
 

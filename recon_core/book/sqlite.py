@@ -19,10 +19,7 @@ from recon_core.sql import identifier
 @contextmanager
 def open_sqlite(url: str, settings: BookSettings, folder: Path) -> Iterator[SQLiteBook]:
     """The database that ``url`` (sqlite:///relative or sqlite:////absolute) names, seen from ``folder``."""
-    place = re.fullmatch(r"sqlite(?:\+pysqlite)?:///([^?]+)(?:\?.*)?", url)
-    if place is None or place[1] == ":memory:":
-        raise BookSetupError(f"book.database: {url!r} names no file; write sqlite:///book.sqlite, or sqlite:////data/book.sqlite")
-    path = folder / unquote(place[1])
+    path = path_of(url, folder)
     if not path.is_file():
         raise BookError(f"book: there is no SQLite database {path}; nothing was compared")
     try:
@@ -30,6 +27,14 @@ def open_sqlite(url: str, settings: BookSettings, folder: Path) -> Iterator[SQLi
             yield SQLiteBook(database, url, settings)
     except sqlite3.Error as error:
         raise BookError(f"book {url}: {error}; nothing was compared") from None
+
+
+def path_of(url: str, folder: Path, key: str = "book.database") -> Path:
+    """The file that an SQLite URL names, seen from ``folder``. Raises BookSetupError, naming the ``key`` of recon.yaml."""
+    place = re.fullmatch(r"sqlite(?:\+pysqlite)?:///([^?]+)(?:\?.*)?", url)
+    if place is None or place[1] == ":memory:":
+        raise BookSetupError(f"{key}: {url!r} names no file; write sqlite:///book.sqlite, or sqlite:////data/book.sqlite")
+    return folder / unquote(place[1])
 
 
 class SQLiteBook:
