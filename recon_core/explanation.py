@@ -9,10 +9,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date, datetime
-from decimal import Decimal
+from decimal import Context, Decimal
 from typing import Literal
 
 from recon_core.model import Leg, Position
+
+EXACT = Context(prec=400)
+"""What adds numbers of 38 digits without rounding any: the ordinary context keeps 28."""
 
 CAUSES = (
     "MISSED_FILL",
@@ -105,7 +108,8 @@ class Difference:
     @property
     def quantity_difference(self) -> Decimal:
         """Book - broker."""
-        return (self.book.quantity if self.book else Decimal(0)) - (self.reported.quantity if self.reported else Decimal(0))
+        sides = [side.quantity if side else Decimal(0) for side in (self.book, self.reported)]
+        return EXACT.subtract(*sides)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -154,7 +158,9 @@ class ProfitAndLoss:
     @property
     def total(self) -> Decimal | None:
         """All of it; None where the realised part is unknown."""
-        return None if self.realised is None else self.realised + self.cash_in_lieu - self.fees
+        if self.realised is None:
+            return None
+        return EXACT.subtract(EXACT.add(self.realised, self.cash_in_lieu), self.fees)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

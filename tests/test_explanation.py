@@ -22,6 +22,13 @@ def test_a_difference_is_what_the_book_has_more_than_the_broker():
     assert difference(None, "-5").quantity_difference == Decimal(5)
 
 
+def test_a_difference_of_38_digits_is_not_rounded():
+    assert (
+        str(difference("12345678901.123456789012345678", "0.000000000000000001").quantity_difference)
+        == "12345678901.123456789012345677"
+    )
+
+
 def test_the_effects_of_all_terms_and_the_residual_are_the_difference():
     missed = Term(
         id="f1", kind="fill", cause="MISSED_FILL", broker="b", account="A", symbol="AAPL", leg="NET",
