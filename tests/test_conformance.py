@@ -360,6 +360,96 @@ def test_an_adapter_that_writes_is_caught():
     assert "it sent POST /holdings: an adapter reads, and this was not recorded" in tried(Writes).report()
 
 
+class Keyed(Broker):
+    """Asks by POST, with a form; rows stand under the names of what is held, and nothing else proves them."""
+
+    name = "keyed"
+    options = {"base_url": {"type": "string", "description": "In place of the broker's own address."}}
+
+    async def positions(self, ask: Ask) -> Feed:
+        body = await self.asked("/held")
+        if not body["held"] and (await self.asked("/worth"))["worth"] != "0":
+            raise BrokerError("nothing is listed, and it is worth something")
+        rows = [Record({"symbol": name, **row}, f"held: {name}") for name, row in body["held"].items()]
+        positions = [Position(symbol=row.text("symbol"), account="W", quantity=row.number("amount")) for row in rows]
+        return Feed.complete(positions, as_of=AT, accounts=("W",))
+
+    async def asked(self, path: str) -> dict[str, Any]:
+        address = (self.settings["base_url"] or "https://api.keyed.example") + path
+        async with httpx.AsyncClient(trust_env=False) as client:
+            answer = await client.post(address, data={"nonce": "7"})
+        if answer.status_code != 200:
+            raise BrokerError(f"POST {path}: {answer.status_code}")
+        return dict(read_json(answer.content, path))
+
+
+def keyed(path: str, body: bytes) -> Received:
+    headers = {"Date": "Fri, 20 Nov 2026 21:05:00 GMT", "Content-Type": "application/json"}
+    return Received("POST", f"https://api.keyed.example{path}", {"nonce": "***"}, 200, headers, body, "", len(body))
+
+
+def test_questions_may_be_forms_and_rows_may_stand_under_names():
+    held = keyed("/held", b'{"held": {"BTC": {"amount": "1.5"}, "ETH": {"amount": "-2"}}}')
+    alone = Recording(adapter="keyed", at=AT, exchanges=(held,))
+    found = tried(Keyed, alone, "A06", "B09")
+    assert found.ok, found.report()
+    assert {'B09 "NaN" at held.BTC.amount of answer 1', "A06 emptied lists"} <= {trial.name for trial in found.trials}
+    for worth, ok in (("9", True), ("0", False)):  # what is asked only where nothing is listed is answered, too
+        beside = keyed("/worth", json.dumps({"worth": worth}).encode())
+        found = tried(Keyed, replace(alone, exchanges=(held, beside)), "A06", "trouble-500")
+        assert found.ok is ok
+        assert not [trial.name for trial in found.trials if "/worth" in trial.name]
+
+
+def test_a_fault_that_the_adapter_never_came_to_is_no_pass():
+    class Once(Depot):
+        readings = 0
+
+        async def positions(self, ask: Ask) -> Feed:
+            type(self).readings += 1
+            if self.readings > 1:
+                raise BrokerError("asked too often")
+            return await super().positions(ask)
+
+    assert "it never asked for what is distorted, so nothing was tried: BrokerError: asked too often" in (
+        tried(Once, RECORDING, "closed").report()
+    )
+
+
+def test_an_adapter_that_paces_its_questions_is_given_time_for_all_of_them():
+    class Paced(Depot):
+        async def positions(self, ask: Ask) -> Feed:
+            try:
+                async with asyncio.timeout(self.http.deadline_seconds):
+                    return await super().positions(ask)
+            except TimeoutError:
+                raise BrokerError("no time left") from None
+
+        async def pages(self) -> dict[str, Any]:
+            await asyncio.sleep(0.8)  # the pause that its broker asks for
+            return await super().pages()
+
+    found = broker_conformance(Paced, RECORDING, deadline_seconds=0.5, only=("page-fails",))
+    assert found.ok, found.report()
+
+
+def test_a_word_in_a_question_asks_for_another_list_and_a_cursor_for_the_next_page():
+    first, second = RECORDING.exchanges
+    names = [trial.name for trial in tried(Depot, RECORDING, "page-repeated").trials]
+    assert "page-repeated at GET /holdings (2)" in names
+
+    class Lists(Depot):
+        async def pages(self) -> dict[str, Any]:
+            body = await super().pages()
+            await self.http.get_json(self.url(), headers=self.headers(), params={"status": "closed"})
+            return body
+
+    one = replace(first, raw=first.raw.replace(b'"c2"', b"null").replace(b'"count": 4', b'"count": 2'))
+    closed = replace(second, params={"status": "closed"})
+    found = tried(Lists, replace(RECORDING, exchanges=(one, closed)), "page-repeated")
+    assert {trial.name: trial.why for trial in found.trials}["page-repeated"] == "the answer is no second page"
+
+
 def test_an_empty_recording_of_a_flat_account_is_not_enough_to_try_anything_with():
     flat = answer([], None, None)
     flat = replace(flat, raw=flat.raw.replace(b'"count": 4', b'"count": 0'))

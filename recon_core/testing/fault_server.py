@@ -6,6 +6,7 @@ framework would mend that. It listens on 127.0.0.1 alone.
 
 from __future__ import annotations
 
+import re
 import socket
 import ssl
 import struct
@@ -65,7 +66,10 @@ class Exchange:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What the server was asked; header names are lower case. ``recorded`` says whether it knew an answer."""
+    """What the server was asked; header names are lower case, ``params`` those of the address and of a form.
+
+    ``recorded`` says whether it knew an answer.
+    """
 
     method: str
     path: str
@@ -75,10 +79,20 @@ class Asked:
 
 
 def pages(exchanges: Sequence[Exchange], target: int) -> list[int]:
-    """The places of the pages that the answer at ``target`` is one of: the same address, asked with other parameters."""
+    """The places of the pages that the answer at ``target`` is one of: the same address, asked with another cursor or number.
+
+    A word that no answer before has handed out (``status=closed``) asks for another list, not for its next page.
+    """
     chosen = exchanges[target]
-    same = [place for place, each in enumerate(exchanges) if (each.method, each.path) == (chosen.method, chosen.path)]
-    return same if len({tuple(sorted(exchanges[place].params.items())) for place in same}) > 1 else []
+    found: list[int] = []
+    for place, each in enumerate(exchanges):
+        if (each.method, each.path) == (chosen.method, chosen.path):
+            first = exchanges[found[0]].params if found else each.params
+            other = [value for name, value in each.params.items() if first.get(name) != value]
+            if all(re.search("[0-9]", value) or any(value.encode() in exchanges[one].body for one in found) for value in other):
+                found.append(place)
+    params = {tuple(sorted(exchanges[place].params.items())) for place in found}
+    return found if target in found and len(params) > 1 else []
 
 
 class Talk:
@@ -288,11 +302,13 @@ def _question(connection: socket.socket) -> Asked | None:
     line, *lines = head.decode("latin-1").split("\r\n")
     method, target, _ = line.split(" ", 2)
     headers = {name.strip().lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
-    missing = int(headers.get("content-length", "0")) - len(content)
-    while missing > 0 and (chunk := connection.recv(65536)):
-        missing -= len(chunk)
+    due = int(headers.get("content-length", "0"))
+    while len(content) < due and (chunk := connection.recv(65536)):
+        content += chunk
     parts = urlsplit(target)
-    return Asked(method, unquote(parts.path) or "/", dict(parse_qsl(parts.query, keep_blank_values=True)), headers)
+    form = content.decode("latin-1") if headers.get("content-type", "").startswith("application/x-www-form-urlencoded") else ""
+    params = {**dict(parse_qsl(parts.query, keep_blank_values=True)), **dict(parse_qsl(form, keep_blank_values=True))}
+    return Asked(method, unquote(parts.path) or "/", params, headers)
 
 
 def _moved(exchanges: Sequence[Exchange], url: str) -> list[Exchange]:

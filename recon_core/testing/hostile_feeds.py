@@ -121,7 +121,7 @@ class _Source:
         self.leaves = leaves = list(self.body.leaves())
         entries = sorted((path for paths in self.body.lists() for path in paths), key=len, reverse=True)
         for names, quantity in _held(base):
-            symbols = [path for path, text in leaves if text.strip() in names]
+            symbols = [path for path, text in leaves if text.strip() in names] + _keyed(leaves, names)
             amounts = [path for path, text in leaves if same_number(text, quantity)]
             row = max((_shared(one, other) for one in symbols for other in amounts), key=len, default=())
             if row:
@@ -231,6 +231,11 @@ def _held(base: Judged) -> Iterator[tuple[set[str], Decimal]]:
     for row in base.rows:
         texts = {row[at(name)] for name in ("symbol", "raw_symbol", "isin", "cusip")}
         yield {text.strip() for text in texts if text}, row[at("quantity")]
+
+
+def _keyed(leaves: Sequence[tuple[Path, str]], names: set[str]) -> list[Path]:
+    """The records that stand under one of these names, not in a list."""
+    return list(dict.fromkeys(path[: depth + 1] for path, _ in leaves for depth, key in enumerate(path[:-1]) if key in names))
 
 
 def _shared(one: Path, other: Path) -> Path:

@@ -46,7 +46,10 @@ class Setting:
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """What a trial tells the adapter: the answers of its broker, the documents in its folder (by name), and a fault."""
+    """What a trial tells the adapter: the answers of its broker, the documents in its folder (by name), and a fault.
+
+    ``beside`` are answers that are given where they are asked for, and are not distorted.
+    """
 
     exchanges: Sequence[Exchange]
     documents: Mapping[str, bytes] = field(default_factory=dict)
@@ -54,6 +57,7 @@ class Told:
     fault: Fault | None = None
     target: int = 0
     clock_ahead: timedelta = timedelta(0)
+    beside: Sequence[Exchange] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +65,8 @@ class Reading:
     """What came of it: a feed or an error, after how many seconds, and what the server was asked.
 
     ``late`` says that it did not end within its deadline and the grace; ``served`` are the places of the answers that it was given,
-    ``crashed`` is what went wrong in the server itself, ``answered`` anything else that was returned.
+    ``methods`` those by which the broker was asked when it was recorded, ``crashed`` is what went wrong in the server itself,
+    ``answered`` anything else that was returned.
     """
 
     feed: Feed | None
@@ -70,6 +75,7 @@ class Reading:
     seconds: float
     asked: Sequence[Asked]
     strayed: Sequence[Asked]
+    methods: frozenset[str] = frozenset()
     served: frozenset[int] = frozenset()
     crashed: str = ""
     answered: str = ""
@@ -92,7 +98,7 @@ def read(setting: Setting, told: Told, folder: Path) -> Reading:
         path.write_bytes(raw)
         if stamp := told.modified.get(name):
             os.utime(path, (stamp.timestamp(), stamp.timestamp()))
-    with FaultServer(told.exchanges, told.fault, told.target) as server:
+    with FaultServer([*told.exchanges, *told.beside], told.fault, told.target) as server:
         return _read(setting, told, folder, server)
 
 
@@ -115,8 +121,18 @@ def _read(setting: Setting, told: Told, folder: Path, server: FaultServer) -> Re
     feed = answer if isinstance(answer, Feed) else None
     other = "" if feed is not None or "answer" not in kept else type(answer).__name__
     late = seconds > most or isinstance(error, _TooLate)
-    crashed = "; ".join(server.crashed)
-    return Reading(feed, error, late, seconds, tuple(server.asked), tuple(server.strayed), frozenset(server.served), crashed, other)
+    return Reading(
+        feed=feed,
+        error=error,
+        late=late,
+        seconds=seconds,
+        asked=tuple(server.asked),
+        strayed=tuple(server.strayed),
+        methods=frozenset(exchange.method for exchange in server.exchanges),
+        served=frozenset(server.served),
+        crashed="; ".join(server.crashed),
+        answered=other,
+    )
 
 
 class _TooLate(Exception):  # noqa: N818  # not an error of the adapter's
@@ -159,6 +175,8 @@ def _settings(setting: Setting, server: FaultServer) -> dict[str, Any]:
     """The options, every address of a broker among them turned into the server's."""
     defaults = {name: schema.get("default") for name, schema in setting.adapter.options.items()}
     options = {name: _here(value, server.url) for name, value in (defaults | dict(setting.options)).items()}
+    if options.get("base_url", "") is None:
+        options["base_url"] = server.url  # without it, a library asks the addresses that it knows
     if isinstance(options.get("path"), str):
         options["path"] = Path(options["path"]).name  # the documents lie in the folder of the trial
     return options
