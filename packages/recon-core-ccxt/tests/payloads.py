@@ -89,24 +89,8 @@ def binance(spot: Any = None, um: Any = None) -> dict[str, Reply]:
         "/fapi/v1/exchangeInfo": as_json(
             {"symbols": [binance_market("BTCUSDT", "BTC", **PERPETUAL), binance_market("ETHUSDT", "ETH", **PERPETUAL)]}
         ),
-        "/fapi/v1/leverageBracket": as_json(
-            [
-                {
-                    "symbol": "BTCUSDT",
-                    "brackets": [
-                        {
-                            "bracket": 1,
-                            "initialLeverage": 125,
-                            "notionalCap": 50000,
-                            "notionalFloor": 0,
-                            "maintMarginRatio": 0.004,
-                            "cum": 0.0,
-                        }
-                    ],
-                }
-            ]
-        ),
         "/api/v3/account": as_json(deepcopy(BINANCE_SPOT) if spot is None else spot),
+        "/fapi/v3/account": as_json({"totalInitialMargin": "20.0", "totalPositionInitialMargin": "20.0", "assets": []}),
         "/fapi/v3/positionRisk": as_json(deepcopy(BINANCE_UM) if um is None else um),
     }
 
@@ -161,6 +145,7 @@ def kraken(balances: Any = None) -> dict[str, Reply]:
         "/0/public/Assets": as_json({"error": [], "result": assets}),
         "/0/public/AssetPairs": as_json({"error": [], "result": {"XXBTZUSD": market}}),
         "/0/private/BalanceEx": as_json({"error": [], "result": deepcopy(KRAKEN_BALANCES) if balances is None else balances}),
+        "/0/private/TradeBalance": as_json({"error": [], "result": {"eb": "137782.8900", "tb": "25435.2100", "m": "0.0000"}}),
         "/0/private/TradesHistory": as_json({"error": [], "result": {"trades": {"THVRQM-33VKH-UCI7BS": trade}, "count": 1}}),
     }
 
@@ -233,7 +218,7 @@ def bybit(pages: list[Reply] | None = None, coins: Any = None) -> dict[str, Any]
         "borrowAmount": "0",
         "accruedInterest": "0",
         "totalOrderIM": "0",
-        "totalPositionIM": "0",
+        "totalPositionIM": "34",
         "availableToWithdraw": "",
     }
     wallet = {"list": [{"accountType": "UNIFIED", "totalEquity": "1", "coin": [coin] if coins is None else coins}]}
@@ -315,6 +300,13 @@ def okx(positions: Any = None, details: Any = None) -> dict[str, Reply]:
     return {
         "/api/v5/public/instruments": as_json({"code": "0", "msg": "", "data": [swap]}),
         "/api/v5/account/balance": as_json({"code": "0", "msg": "", "data": [account]}),
+        "/api/v5/account/account-position-risk": as_json(
+            {"code": "0", "msg": "", "data": [{"adjEq": "", "balData": [], "posData": [{"instType": "SWAP", "pos": "-2.5"}]}]}
+        ),
+        "/api/v5/asset/balances": as_json({"code": "0", "msg": "", "data": []}),
+        "/api/v5/asset/asset-valuation": as_json(
+            {"code": "0", "msg": "", "data": [{"details": {"funding": "0", "trading": "101"}, "totalBal": "101", "ts": "1"}]}
+        ),
         "/api/v5/account/positions": as_json(
             {"code": "0", "msg": "", "data": [okx_position("-2.5")] if positions is None else positions}
         ),

@@ -245,33 +245,103 @@ def test_server_error_that_passes_is_asked_again_signed_anew(read):
 
 # What is not proven
 
-EMPTY = {
-    "binance": ("/api/v3/account", venue.BINANCE_SPOT | {"balances": []}),
-    "kraken": ("/0/private/BalanceEx", {"error": [], "result": {}}),
-    "bybit": ("/v5/account/wallet-balance", json.loads(venue.bybit(coins=[])["/v5/account/wallet-balance"].body)),
-    "okx": ("/api/v5/account/balance", {"code": "0", "msg": "", "data": [{"uTime": "1", "details": []}]}),
-}
+
+def lists_nothing(exchange, figure):
+    """Wallets and answers of an exchange that lists no coin, or no contract, and states ``figure`` beside it."""
+    bybit = venue.bybit(coins=[])
+    wallet = json.loads(bybit["/v5/account/wallet-balance"].body)
+    wallet["result"]["list"][0]["totalEquity"] = figure
+    margin = [{"coin": "USDC", "totalPositionIM": "9"}, {"coin": "USDT", "totalPositionIM": figure}]
+    of_contracts = {"/v5/account/wallet-balance": venue.bybit_answer({"list": [{"accountType": "UNIFIED", "coin": margin}]})}
+    balance = as_json({"error": [], "result": {"eb": figure, "m": figure}})
+    risk = [] if figure == "0" else [{"instType": "SWAP"}]
+    return {
+        "binance contracts": (
+            ["swap:linear"],
+            venue.binance(um=[]) | {"/fapi/v3/account": as_json({"totalPositionInitialMargin": figure})},
+        ),
+        "binance inverse contracts": (
+            ["swap:inverse"],
+            {
+                "/dapi/v1/exchangeInfo": as_json({"symbols": [venue.binance_market("BTCUSD_PERP", "BTC", **venue.PERPETUAL)]}),
+                "/dapi/v1/positionRisk": as_json([]),
+                "/dapi/v1/account": as_json({"assets": [{"positionInitialMargin": figure}], "positions": []}),
+            },
+        ),
+        "kraken coins": (["spot"], venue.kraken({}) | {"/0/private/TradeBalance": balance}),
+        "bybit coins": (["unified"], bybit | {"/v5/account/wallet-balance": as_json(wallet)}),
+        "bybit contracts": (
+            ["swap:linear:USDT"],
+            venue.bybit([venue.bybit_answer({"nextPageCursor": "", "list": []})]) | of_contracts,
+        ),
+        "okx coins": (
+            ["trading"],
+            venue.okx()
+            | {"/api/v5/account/balance": as_json({"code": "0", "msg": "", "data": [{"totalEq": figure, "details": []}]})},
+        ),
+        "okx funding": (
+            ["funding"],
+            venue.okx()
+            | {"/api/v5/asset/asset-valuation": as_json({"code": "0", "msg": "", "data": [{"details": {"funding": figure}}]})},
+        ),
+        "okx contracts": (
+            ["swap"],
+            venue.okx([])
+            | {"/api/v5/account/account-position-risk": as_json({"code": "0", "msg": "", "data": [{"posData": risk}]})},
+        ),
+    }[exchange]
+
+
+EMPTY = [
+    *("binance contracts", "binance inverse contracts", "kraken coins", "bybit coins", "bybit contracts"),
+    *("okx coins", "okx funding", "okx contracts"),
+]
 
 
 @pytest.mark.parametrize("exchange", EMPTY)
-def test_account_that_says_that_it_is_empty_is_empty(read, exchange):
-    wallets, answers, _ = SPOT[exchange]
-    path, body = EMPTY[exchange]
-    feed = read(exchange, wallets, answers() | {path: as_json(body)})
-    assert (feed.status, feed.positions, feed.accounts) == (FeedStatus.COMPLETE, (), (exchange,))
+def test_wallet_that_lists_nothing_is_empty_where_another_figure_says_so_too(read, exchange):
+    feed = read(exchange.partition(" ")[0], *lists_nothing(exchange, "0"))
+    assert (feed.status, feed.positions, feed.accounts) == (FeedStatus.COMPLETE, (), (exchange.partition(" ")[0],))
 
 
-@pytest.mark.parametrize(
-    ("exchange", "replies"),
-    [
-        ("binance", venue.binance(um=[])),
-        ("okx", venue.okx([])),
-        ("bybit", venue.bybit([venue.bybit_answer({"nextPageCursor": "", "list": []})])),
-    ],
-)
-def test_no_contract_at_all_is_proven_where_the_venue_is_known(read, exchange, replies):
-    feed = read(exchange, CONTRACTS[exchange][0], replies)
-    assert (feed.status, feed.positions) == (FeedStatus.COMPLETE, ())
+@pytest.mark.parametrize("exchange", EMPTY)
+def test_wallet_that_lists_nothing_is_refused_where_another_figure_tells_of_more(read, exchange):
+    with pytest.raises(MalformedError, match=r"lists nothing, and .* tells of (20|1) more"):
+        read(exchange.partition(" ")[0], *lists_nothing(exchange, "20"))
+
+
+@pytest.mark.parametrize(("worth", "expected"), [("25435.2101", FeedStatus.COMPLETE), ("25435.2300", None)])
+def test_wallet_of_money_alone_is_that_where_its_worth_is_no_more(read, worth, expected):
+    balances = {"ZUSD": venue.KRAKEN_BALANCES["ZUSD"]}
+    replies = venue.kraken(balances) | {"/0/private/TradeBalance": as_json({"error": [], "result": {"eb": worth}})}
+    if expected is None:
+        with pytest.raises(MalformedError, match=r"eb tells of 0\.0200 more"):
+            read("kraken", ["spot"], replies)
+        return
+    feed = read("kraken", ["spot"], replies)
+    assert (feed.status, feed.positions, len(feed.cash)) == (expected, (), 1)
+    assert b"asset=ZUSD" in read.requests[-1].body
+
+
+def test_empty_list_of_coins_of_binance_proves_nothing_for_it_lists_those_that_are_not_held(read):
+    feed = read("binance", ["spot"], venue.binance(spot=venue.BINANCE_SPOT | {"balances": []}))
+    assert feed.status is FeedStatus.PARTIAL
+    assert "nothing else that binance says proves it" in feed.reason
+
+
+def test_list_of_coins_that_is_none_is_refused_for_names_hang_on_it(read):
+    with pytest.raises(MalformedError, match=r"/0/public/Assets: not the list that is due"):
+        read("kraken", ["spot"], venue.kraken() | {"/0/public/Assets": as_json({"status": "ok", "version": 3})})
+
+
+def test_text_with_an_exponent_is_a_number_only_where_it_is_small(read):
+    def spot(free):
+        balances = [{"asset": "BTC", "free": free, "locked": "0"}]
+        return venue.binance(spot=venue.BINANCE_SPOT | {"balances": balances})
+
+    assert held(read("binance", ["spot"], spot("1E-8"))) == [("BTC", "NET", Decimal("0.00000001"))]
+    with pytest.raises(BrokerError):
+        read("binance", ["spot"], spot("1e3"))
 
 
 def bitvavo(balances):
@@ -287,7 +357,7 @@ def test_exchange_of_which_nothing_is_known_is_read_and_its_silence_proves_nothi
     assert (feed.status, held(feed)) == (FeedStatus.COMPLETE, [("BTC", "NET", Decimal("2.32425567"))])
     feed = read("bitvavo", ["spot"], bitvavo([]))
     assert feed.status is FeedStatus.PARTIAL
-    assert "how bitvavo says so is not known well enough" in feed.reason
+    assert "nothing else that bitvavo says proves it" in feed.reason
 
 
 UNRECOGNISED = {
@@ -436,7 +506,7 @@ def test_exchange_that_tells_fills_market_by_market_says_so(read):
 
 def test_every_answer_is_kept_and_can_be_read_again_without_the_network(read, tmp_path):
     feed = read("binance", ["spot", "swap:linear"], venue.binance(), keep_raw=True)
-    assert [each.status for each in read.http.received] == [200] * 5
+    assert [each.status for each in read.http.received] == [200] * 4
     assert read.http.received[-1].sha256 == hashlib.sha256(read.http.received[-1].raw).hexdigest()
     assert not found(repr([(each.url, each.params, each.headers) for each in read.http.received]))
     recording = Recording("ccxt", datetime(2026, 11, 20, 21, 6, tzinfo=UTC), exchanges=tuple(read.http.received))

@@ -11,6 +11,7 @@ from recon_core import (
     Ask,
     Broker,
     BrokerError,
+    Cash,
     Evidence,
     Feed,
     MalformedError,
@@ -51,8 +52,8 @@ class Ccxt(Broker):
 
     Credentials   a read-only API key (``api_key``, ``secret``); some exchanges want a ``password``, ``uid`` or ``token``, too
     Proof         every answer is one whole, strict JSON document and a success of the venue; no row of it is lost; every quantity
-                  is a number of the answer; no page is missing. Where nothing is held, only Binance, Bybit, Kraken and OKX are
-                  known well enough to prove it; elsewhere the feed is PARTIAL then
+                  is a number of the answer; no page is missing. Where nothing is held, another figure must say so, which is
+                  known of Binance (contracts), Bybit, Kraken and OKX; elsewhere the feed is PARTIAL then
     As of         the Date header of the oldest answer about a wallet. Only what is held now can be asked for
     Basis         trade date: a fill shows at once
     Quirks        one wallet that fails makes all PARTIAL; a coin that is owed counts against what is owned; fiat money is cash, not
@@ -179,14 +180,25 @@ class Ccxt(Broker):
         else:
             proof.no_row_lost(documents[-1:] if venue.cursor is None else documents, kept, place)
             read = reading.contracts(unified, exchange.markets or {}, place, self._account)
-        if not read.positions and not read.cash:
-            if not proof.is_empty(last.document):
-                raise MalformedError(f"{place}: ccxt found nothing in an answer that does not say that there is nothing")
-            if not venue.envelope(last.document):
-                read.troubles.append(f"{place}: nothing is held, it seems, but how {exchange.id} says so is not known well enough")
         read.troubles += [f"{place}: {each}" for each in (proof.unread(wire.answers), proof.narrowed(wire.answers, params)) if each]
+        if not read.positions:
+            read.troubles += await self._nothing(exchange, venue, wallet, last.document, read.cash)
+            _refused(wire)
         dates.append(last.date)
         return read
+
+    async def _nothing(self, exchange: Any, venue: Venue, wallet: Wallet, document: Any, cash: list[Cash]) -> list[str]:
+        """Why it is not proven that nothing is held where the document lists none; empty where another figure says so, too."""
+        from recon_core_ccxt.proof import is_empty
+
+        place = f"{exchange.id} {wallet.name}"
+        if not cash and not is_empty(document):
+            raise MalformedError(f"{place}: ccxt found nothing in an answer that does not say that there is nothing")
+        told = venue.envelope is not None and venue.envelope(document)
+        figure = await venue.elsewhere(exchange, wallet, document, cash) if told else None
+        if figure is not None and figure[1] != 0:
+            raise MalformedError(f"{place}: lists nothing, and {figure[0]} tells of {figure[1]:f} more; nothing was compared")
+        return [] if figure else [f"{place}: nothing is held, it seems, but nothing else that {exchange.id} says proves it"]
 
     async def _pages(self, exchange: Any, venue: Venue, wire: Wire, params: dict[str, Any]) -> list[dict[str, Any]]:
         """The contracts of all pages."""
@@ -220,6 +232,9 @@ class Ccxt(Broker):
         await self._persist(wire, lambda: exchange.load_markets_helper(True))
         if not exchange.markets:
             raise MalformedError(f"{name}: lists no market at all, so no answer of it can be believed")
+        for answer in wire.answers:
+            if venue.envelope is not None and not venue.envelope(answer.document):
+                raise MalformedError(f"{name}: {answer.path}: not the list that is due; without it names may be others'")
         for error in wire.refused:
             if isinstance(error, MalformedError | TransientError | ThrottledError):
                 raise error

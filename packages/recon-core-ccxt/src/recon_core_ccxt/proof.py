@@ -10,7 +10,8 @@ from typing import Any
 from recon_core import MalformedError
 from recon_core_ccxt.wire import Answered
 
-NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,2})?", re.ASCII)
+NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE]-\d{1,2})?", re.ASCII)
+"""An exponent only as programs write what is small (``1E-8``): ``1e3`` is no way to write a quantity."""
 SIZES = (
     "positionAmt", "size", "pos", "contracts", "contractsAmount", "currentQty", "qty", "quantity", "volume", "vol", "holdVolume",
     "total", "amount", "balance", "available", "free", "walletBalance", "cashBal", "bal", "eq", "positionAmount", "net_quantity",

@@ -8,6 +8,7 @@ from importlib import import_module
 from typing import Any
 
 from recon_core import RequestError
+from recon_core_ccxt.emptiness import Elsewhere, nowhere, of_binance, of_bybit, of_kraken, of_okx
 from recon_core_ccxt.wire import Wire
 
 BALANCES = ("spot", "margin", "funding", "savings", "trading", "unified")
@@ -47,7 +48,7 @@ class Wallet:
 
 @dataclass(frozen=True, slots=True)
 class Venue:
-    """``envelope`` says whether a document is a success of this venue, which an answer without rows must be.
+    """``envelope`` says whether a document is a success of this venue; ``elsewhere`` asks what else says that a wallet is empty.
 
     ``catalogue`` names the parts of the list of markets that a wallet needs, ``params`` what ccxt is told of it; ``currencies``
     whether names of coins need a list of their own. ``held`` is the field of what is held, where ccxt takes another (equity) for
@@ -55,7 +56,8 @@ class Venue:
     ``apart``: swaps and futures are asked for apart, elsewhere together. ``options`` are ccxt's own.
     """
 
-    envelope: Callable[[Any], bool] = lambda _: False
+    envelope: Callable[[Any], bool] | None = None
+    elsewhere: Elsewhere = nowhere
     catalogue: Callable[[Wallet], tuple[str, ...]] | None = None
     params: Callable[[Wallet], dict[str, Any]] = lambda wallet: wallet.params
     currencies: bool = True
@@ -88,25 +90,30 @@ def _okx_params(wallet: Wallet) -> dict[str, Any]:
 VENUES = {
     "binance": Venue(
         envelope=lambda d: (
-            isinstance(d, list) or any(isinstance(d.get(name), list) for name in ("balances", "assets", "userAssets"))
+            isinstance(d, list)
+            or any(isinstance(d.get(name), list) for name in ("balances", "assets", "userAssets", "symbols", "optionSymbols"))
         ),
+        elsewhere=of_binance,
         catalogue=lambda wallet: ("spot",) if wallet.holds_coins else (wallet.sub or "linear",),
         currencies=False,
-        options={"fetchMargins": False},  # lists that no position needs
+        options={"fetchMargins": False, "leverageBrackets": {}},  # lists that no position needs
     ),
     "kraken": Venue(
         envelope=lambda d: isinstance(d, dict) and d.get("error") == [] and isinstance(d.get("result"), dict | list),
+        elsewhere=of_kraken,
         params=lambda _: {},
         fills_count=lambda d: d["result"].get("count"),
     ),
     "bybit": Venue(
         envelope=lambda d: isinstance(d, dict) and d.get("retCode") == 0 and isinstance(d.get("result"), dict),
+        elsewhere=of_bybit,
         catalogue=_of_bybit,
         currencies=False,
         cursor=("nextPageCursor", "cursor"),  # ccxt's own "paginate" asks for a since that positions do not have, and ends early
     ),
     "okx": Venue(
         envelope=lambda d: isinstance(d, dict) and d.get("code") == "0" and isinstance(d.get("data"), list),
+        elsewhere=of_okx,
         catalogue=_of_okx,
         params=_okx_params,
         currencies=False,
@@ -144,7 +151,7 @@ def exchange_of(name: str, credentials: Mapping[str, str], options: Mapping[str,
 
     Exchange.__name__ = name  # ccxt shows and compares it
     Exchange.coin_names = {}  # the class is made for this one exchange
-    exchange = Exchange({**credentials, "enableRateLimit": True, "asyncio_loop": asyncio.get_running_loop()})
+    exchange = Exchange({**credentials, "enableRateLimit": wire.http.answering is None, "asyncio_loop": asyncio.get_running_loop()})
     exchange.number = str
     exchange.options = exchange.deep_extend(exchange.options, dict(options))
     return exchange

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
     import httpx
 
+MOST_SAID = 64 * 1024
+"""Bytes of an error's body that its message can be in."""
+
 KEPT_HEADERS = ("Date", "Content-Type", "Content-Encoding", "Retry-After", "Location")
 # Differ in every question or are secret: a recording keeps them as *** and so answers the same question later.
 CHANGING = frozenset(
@@ -194,9 +197,9 @@ class Wire:
         text = f"{exchange.id}: {question.place}: {status}"
         if 300 <= status < 400:
             raise RequestError(f"{text}: points elsewhere; not followed, for the keys would go there too")
-        told = question.printable(received.raw.decode("utf-8", "replace")) if trouble is None else ""
         own = self._own_error(exchange, url, question, received, said, document) if trouble is None else None
         if status != 200 or own is not None:
+            told = question.printable(received.raw[:MOST_SAID].decode("utf-8", "replace")) if trouble is None else ""
             kind = _by_status(status) or own or (RequestError if 400 <= status < 500 else MalformedError)
             retry = received.headers.get("Retry-After", "")
             wait = f"; it asks to wait {question.printable(retry)} s" if retry else ""
