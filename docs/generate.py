@@ -108,6 +108,7 @@ def _policy_page(rules: Mapping[str, type[Rule]]) -> Lines:
         ("escalation.NAME", keys["escalation"]["additionalProperties"]),
         ("overrides[]", keys["overrides"]["items"]),
         ("suppress[]", keys["suppress"]["items"]),
+        ("corrections", keys["corrections"]),
     ):
         yield f"## `{title}`"
         yield ""

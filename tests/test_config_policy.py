@@ -7,7 +7,7 @@ import pytest
 from config_samples import CASES, ROOT, complaint, real_rules
 
 from recon_core.config.load import DEFAULT_POLICY, load_policy
-from recon_core.config.policy import Match
+from recon_core.config.policy import CorrectionPolicy, Match
 from recon_core.config.policy_schema import policy_schema
 from recon_core.rules import Rule
 
@@ -200,6 +200,12 @@ def test_an_override_of_a_pattern_needs_what_it_says_of_every_rule_it_means(tmp_
 
 def test_price_fallback_none_is_read(tmp_path):
     assert policy_of("price_fallback: none\n" + RULES, tmp_path).price_fallback is False
+
+
+def test_corrections_are_by_average_cost_and_of_one_person_unless_the_policy_says_otherwise(tmp_path):
+    assert policy_of(RULES, tmp_path).corrections == CorrectionPolicy(pnl="average", two_person=False)
+    text = "corrections: {pnl: fifo, two_person: true}\n" + RULES
+    assert policy_of(text, tmp_path).corrections == CorrectionPolicy(pnl="fifo", two_person=True)
 
 
 def test_the_schema_holds_the_parameters_of_the_installed_rules_described():

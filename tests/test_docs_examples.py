@@ -23,7 +23,9 @@ from recon_core.testing import check_rule_case, load_rule_cases
 
 RULE_PAGE, BROKER_PAGE = DOCS / "writing-a-rule.md", DOCS / "writing-a-broker.md"
 ACME = ROOT / "examples" / "recon-core-acme"
-POLICY_KEYS = {"rules", "escalation", "overrides", "suppress", "scope", "on_incomplete", "base_currency", "price_fallback"}
+POLICY_KEYS = {
+    *("rules", "escalation", "overrides", "suppress", "scope", "on_incomplete", "base_currency", "price_fallback", "corrections"),
+}
 
 
 def recon_core(*arguments, folder, **environment):

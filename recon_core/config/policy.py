@@ -106,6 +106,14 @@ class Escalation:
 
 
 @dataclass(frozen=True, slots=True)
+class CorrectionPolicy:
+    """How corrections of the book are reckoned, and whether a second person must approve each."""
+
+    pnl: Literal["average", "fifo"] = "average"
+    two_person: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Policy:
     """policies.yaml, read and checked. ``warnings`` are printable remarks that do not stop a run."""
 
@@ -120,5 +128,6 @@ class Policy:
     on_incomplete_line: int
     overrides: tuple[Override, ...]
     suppress: tuple[Suppression, ...]
+    corrections: CorrectionPolicy = CorrectionPolicy()
     not_listed: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()

@@ -11,7 +11,18 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from recon_core.config.expression_checks import ExpressionChecks
-from recon_core.config.policy import ActiveRule, Escalation, Halt, Match, Override, Policy, Suppression, Tuning, Value
+from recon_core.config.policy import (
+    ActiveRule,
+    CorrectionPolicy,
+    Escalation,
+    Halt,
+    Match,
+    Override,
+    Policy,
+    Suppression,
+    Tuning,
+    Value,
+)
 from recon_core.config.policy_schema import policy_schema
 from recon_core.config.problems import Path as PlacePath
 from recon_core.config.problems import did_you_mean, quote
@@ -69,6 +80,7 @@ class _PolicyReader:
             on_incomplete_line=self._checked.line("on_incomplete"),
             overrides=tuple(overrides),
             suppress=tuple(suppress),
+            corrections=CorrectionPolicy(**value.get("corrections", {})),
             not_listed=tuple(sorted(set(self._rules) - set(active))),
             warnings=tuple(self._warnings),
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from recon_core.config.policy import CorrectionPolicy
 from recon_core.config.schema import DIALECT, NOT_EMPTY, Schema, choice, list_of, money, text
 from recon_core.model import SEVERITIES
 from recon_core.rules import Rule, halt_text
@@ -56,6 +57,7 @@ def policy_schema(rules: Mapping[str, type[Rule]]) -> Schema:
                 "description": "Known and accepted breaks: shown, but neither counted nor halting.",
                 "items": _suppression(),
             },
+            "corrections": _corrections(),
         },
     }
 
@@ -161,6 +163,28 @@ def _override(rules: Mapping[str, type[Rule]]) -> Schema:
                 "additionalProperties": common,
             },
             "on_incomplete": choice(["halt", "warn"], "What an unproven feed does to the positions that match."),
+        },
+    }
+
+
+def _corrections() -> Schema:
+    default = CorrectionPolicy()
+    return {
+        "type": "object",
+        "minProperties": NOT_EMPTY,
+        "additionalProperties": False,
+        "description": "How corrections of the book are reckoned, and who may make them.",
+        "properties": {
+            "pnl": choice(
+                ["average", "fifo"],
+                "What closing a part of a position realises: against the average cost of all of it, or first in, first out.",
+                default=default.pnl,
+            ),
+            "two_person": {
+                "type": "boolean",
+                "default": default.two_person,
+                "description": "Whether a second person must approve each correction before it is made.",
+            },
         },
     }
 
