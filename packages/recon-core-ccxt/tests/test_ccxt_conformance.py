@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from memory_of_faults import RESET, peaks
 
 from recon_core.cli import main
 from recon_core.testing import broker_conformance
@@ -39,3 +40,12 @@ def test_recording_is_verified_by_the_command_where_the_exchange_paces_the_quest
     arguments = ["plugins", "verify", "ccxt", "--recording", str(RECORDINGS / "binance"), "--only", "html at GET /fapi/v3"]
     done = CliRunner().invoke(main, arguments)
     assert (done.exit_code, done.output) == (0, "ccxt: 5 passed, 0 failed, 0 not applicable\n")
+
+
+@pytest.mark.skipif(not RESET.exists(), reason="the peak of memory is read from /proc")
+def test_what_is_made_to_take_memory_takes_less_than_100_mb(host):
+    found = {what: (grown, said) for _, what, grown, said in peaks(RECORDINGS / "kraken")}
+    assert {"endless-body", "endless-headers", "gzip-bomb", "nested-without-end"} == set(found)
+    assert all(grown < 100 for grown, _ in found.values()), found
+    assert found["endless-body"][0] > 50
+    assert "larger than the limit of 67108864 bytes" in found["endless-body"][1]
