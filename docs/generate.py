@@ -194,9 +194,8 @@ def _adapter(name: str, broker: type[Broker]) -> Lines:
     yield f"### Adapter `{name}`"
     yield ""
     yield from fenced(inspect.cleandoc(broker.__doc__ or ""), "text")
-    secrets = ", ".join(f"`{secret}`" for secret in broker.secrets) or "none"
     covered = ", ".join(f"`{asset_class}`" for asset_class in broker.coverage) or "all"
-    yield f"Secrets: {secrets}. Asset classes that it reports: {covered}."
+    yield f"Secrets: {_secrets(broker)}. Asset classes that it reports: {covered}."
     yield ""
     own = {key: value for key, value in broker.options.items() if value != FILE_OPTIONS.get(key)}
     if own:
@@ -210,12 +209,16 @@ def _action(name: str, action: type[HaltAction]) -> Lines:
     yield f"### Action `{name}`"
     yield ""
     yield from fenced(inspect.cleandoc(action.__doc__ or ""), "text")
-    secrets = ", ".join(f"`{secret}`" for secret in action.secrets) or "none"
-    optional = ", ".join(f"`{secret}`" for secret in action.optional_secrets) or "none"
-    yield f"Secrets: {secrets}; that may be given: {optional}. A lift can undo it: {'yes' if can_resume(action) else 'no'}."
+    yield f"Secrets: {_secrets(action)}. A lift can undo it: {'yes' if can_resume(action) else 'no'}."
     yield ""
     if action.options:
         yield from table({"properties": action.options, "required": action.required})
+
+
+def _secrets(plugin: type[Broker | HaltAction]) -> str:
+    """The credentials that a plugin takes."""
+    optional = (f"`{secret}` (may be left out)" for secret in plugin.optional_secrets)
+    return ", ".join((*(f"`{secret}`" for secret in plugin.secrets), *optional)) or "none"
 
 
 def _rules_page(rules: Mapping[str, type[Rule]]) -> Lines:

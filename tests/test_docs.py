@@ -51,6 +51,16 @@ def test_a_stale_page_and_a_missing_one_are_named(tmp_path):
     assert done.stderr.splitlines() == ["docs/config-reference.md is stale: make docs", "docs/rules.md is stale: make docs"]
 
 
+def test_every_credential_that_a_plugin_takes_is_named_on_its_part_of_the_page():
+    page, host = (DOCS / "config-reference.md").read_text(encoding="utf-8"), load_host()
+    taken = [(f"### Adapter `{name}`", broker) for name, broker in host.brokers.items()]
+    taken += [(f"### Action `{name}`", action) for name, action in host.halts.items()]
+    for heading, plugin in taken:
+        own = page.partition(heading)[2].partition("\n##")[0]
+        (said,) = (line for line in own.splitlines() if line.startswith("Secrets: "))
+        assert [name for name in (*plugin.secrets, *plugin.optional_secrets) if f"`{name}`" not in said] == [], heading
+
+
 def descriptions(schema):
     if isinstance(schema, Mapping):
         if isinstance(schema.get("description"), str) and "type" in schema:
