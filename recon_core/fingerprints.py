@@ -51,7 +51,7 @@ class Fingerprint:
 
     def _take(self) -> None:
         try:
-            digests = [_sha256(path) for path in self._files]
+            digests = [sha256_of(path) for path in self._files]
         except OSError as error:
             self._trouble = error
             return
@@ -65,7 +65,8 @@ def _identity(path: Path) -> _Identity:
     return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
 
 
-def _sha256(path: Path) -> str:
+def sha256_of(path: Path) -> str:
+    """The sha256 of the file at ``path``. Raises OSError for one that cannot be read, and for what is no regular file."""
     digest, piece = hashlib.sha256(), memoryview(bytearray(1 << 23))
     with open_regular(path) as handle:  # in pieces so large that a thread need not ask for the interpreter between them
         while size := handle.readinto(piece):

@@ -38,6 +38,7 @@ from recon_core.state.store import Store, has_store, open_store
 from recon_core.state.suppressions import Accepted
 from recon_core.verdict import Verdict
 from recon_core.written_numbers import without_zeros
+from recon_core.written_times import iso
 
 Ages = Sequence[Episode | None]
 """By the place of a break; None where the run is no news of its position."""
@@ -260,7 +261,7 @@ def _tell_ages(report: dict[str, Any], ages: Ages, as_of: datetime, schedule: Sc
     for found, age in zip(report["discrepancies"], ages, strict=False):  # both worst first, and the superseded ones come last
         if age is not None:
             found["episode"] = age.number
-            found["first_seen"] = age.first_seen.isoformat().replace("+00:00", "Z")
+            found["first_seen"] = iso(age.first_seen)
             found["open_days"] = sessions_between(schedule, age.first_seen, as_of)
 
 

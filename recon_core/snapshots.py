@@ -6,7 +6,6 @@ is refused.
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -22,7 +21,7 @@ from recon_core.config.settings import BookSettings, Settings
 from recon_core.engine import connect
 from recon_core.errors import BookError, ConfigError, StateError
 from recon_core.feed_times import AHEAD
-from recon_core.fingerprints import Fingerprint
+from recon_core.fingerprints import Fingerprint, sha256_of
 from recon_core.schedule import Schedule, previous_due, session_days
 from recon_core.sql import identifier, quoted
 from recon_core.state.actor import current_actor
@@ -30,6 +29,7 @@ from recon_core.state.database import Database
 from recon_core.state.files import write_together
 from recon_core.state.lock import hold
 from recon_core.state.store import open_store, run_lock
+from recon_core.written_times import iso
 
 FOLDER = "snapshots"
 KIND = "snapshot"
@@ -83,8 +83,8 @@ def take(settings: Settings, *, as_of: datetime | None, now: datetime) -> Snapsh
             store.append(
                 KIND,
                 current_actor(),
-                f"the book as of {_written(stamp)} kept: {kept.rows:,} rows",
-                after={"as_of": _written(stamp), "file": name, "sha256": kept.sha256, "rows": kept.rows, "source": kept.source},
+                f"the book as of {iso(stamp)} kept: {kept.rows:,} rows",
+                after={"as_of": iso(stamp), "file": name, "sha256": kept.sha256, "rows": kept.rows, "source": kept.source},
                 at=now,
             )
     return kept
@@ -202,11 +202,6 @@ def _snapshot(after: Mapping[str, Any]) -> Snapshot:
 
 def _sha256(path: Path) -> str:
     try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        return sha256_of(path)
     except OSError as error:
         raise StateError(f"{path}: the snapshot cannot be read: {error.strerror or error}") from None
-
-
-def _written(stamp: datetime) -> str:
-    return stamp.isoformat().replace("+00:00", "Z")

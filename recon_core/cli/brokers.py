@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import json
 import shutil
 import sys
 from collections.abc import Iterator, Mapping
@@ -14,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from recon_core.brokers import Broker
-from recon_core.cli.plugins import config_option, configured_host, json_option, print_table
+from recon_core.cli.lines import described
+from recon_core.cli.plugins import config_option, configured_host, json_option, print_json, print_table
 from recon_core.cli.run import Time
 from recon_core.errors import ConfigError, ExitCode
 from recon_core.redaction import redacted
@@ -42,11 +42,8 @@ def list_brokers(*, as_json: bool, config: Path | None) -> None:
     """List the brokers of recon.yaml and the adapters that are installed."""
     host, configured = _deployment(config)
     if as_json:
-        told = {
-            "brokers": [{"name": name, "adapter": each.adapter} for name, each in configured.items()],
-            "adapters": [_adapter_as_json(host, name) for name in host.brokers],
-        }
-        click.echo(json.dumps(told, indent=2, default=str))
+        told = [{"name": name, "adapter": each.adapter} for name, each in configured.items()]
+        print_json({"brokers": told, "adapters": [_adapter_as_json(host, name) for name in host.brokers]})
         return
     if configured:
         print_table(
@@ -86,8 +83,7 @@ def show_broker(*, name: str, as_json: bool, config: Path | None) -> None:
 
         raise ConfigError(f"no broker and no adapter {name!r}{did_you_mean(name, [*configured, *host.brokers])}")
     if as_json:
-        told = _adapter_as_json(host, adapter.name) | {"broker": None if settings is None else _settings_as_json(settings)}
-        click.echo(json.dumps(told, indent=2, default=str))
+        print_json(_adapter_as_json(host, adapter.name) | {"broker": None if settings is None else _settings_as_json(settings)})
         return
     for line in page(host, adapter, settings):
         click.echo(line)
@@ -129,7 +125,7 @@ def fetch_broker(
         from recon_core.report.fetched import fetched_as_dict
 
         told = fetched_as_dict(found.feed, found.positions, at=found.at, evidence=found.evidence, saved=found.saved)
-        click.echo(json.dumps(told, indent=2))
+        print_json(told)
     else:
         _print(found)
     return int(ExitCode.CLEAN if found.feed.proven else ExitCode.NO_VERDICT)
@@ -156,11 +152,17 @@ def page(host: Host, adapter: type[Broker], settings: BrokerSettings | None) -> 
     yield f"Reads       {'what is held now' if adapter.live else 'a statement'}"
     optional = [f"{secret} (may be left out)" for secret in adapter.optional_secrets]
     yield f"Secrets     {', '.join([*adapter.secrets, *optional]) or 'none'}"
-    yield "Options" if adapter.options else "Options     none"
-    for key, schema in adapter.options.items():
-        due = "required" if key in adapter.required else f"default {schema['default']}" if "default" in schema else "optional"
-        yield f"    {key} ({due})"
-        yield f"        {schema.get('description', '')}"
+    yield from described(
+        "Options", [(f"{key} ({_due(adapter, key)})", schema.get("description", "")) for key, schema in adapter.options.items()]
+    )
+
+
+def _due(adapter: type[Broker], key: str) -> str:
+    """Whether an option must be given, and what holds where it is not."""
+    if key in adapter.required:
+        return "required"
+    schema = adapter.options[key]
+    return f"default {schema['default']}" if "default" in schema else "optional"
 
 
 def _deployment(config: Path | None) -> tuple[Host, Mapping[str, BrokerSettings]]:

@@ -10,6 +10,7 @@ import click
 
 from recon_core.cli.lines import say
 from recon_core.errors import ExitCode
+from recon_core.written_times import iso
 
 
 @click.command()
@@ -29,7 +30,7 @@ def guard(config: Path, broker: str | None, account: str | None, intent: Literal
 
     answer = ask(config, account, broker, intent)
     if as_json:
-        until = answer.until and answer.until.isoformat().replace("+00:00", "Z")
+        until = answer.until and iso(answer.until)
         found = {"permitted": answer.permitted, "until": until, "reason": answer.reason, "damaged": answer.damaged}
         click.echo(json.dumps(found, ensure_ascii=False))
     else:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import click
 
@@ -26,6 +26,13 @@ def say(text: str) -> None:
     """Print a text, wrapped."""
     for line in wrapped(text, indent=""):
         click.echo(line)
+
+
+def described(heading: str, entries: Sequence[tuple[str, str]]) -> Iterator[str]:
+    """A part of a page: each entry and what it means below it, or that there is none."""
+    yield heading if entries else f"{heading:<12}none"
+    for entry, meaning in entries:
+        yield from (f"    {entry}", f"        {meaning}")
 
 
 def several(things: Sequence[object]) -> str:

@@ -107,6 +107,11 @@ def configured_host(config: Path | None) -> Host:
     return load_plugins(config or DEFAULT_CONFIG, load_host)
 
 
+def print_json(told: object) -> None:
+    """Print what is listed, for programs; what JSON has no word for as its text."""
+    click.echo(json.dumps(told, indent=2, default=str))
+
+
 def print_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """Print columns as wide as what is in them, in plain text that other tools can cut."""
     widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
@@ -116,7 +121,7 @@ def print_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
 
 def _print_plugins(listed: Sequence[Plugin], *, as_json: bool) -> None:
     if as_json:
-        click.echo(json.dumps([_as_json(plugin) for plugin in listed], indent=2))
+        print_json([_as_json(plugin) for plugin in listed])
     elif not listed:
         click.echo("none")
     else:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import inspect
-import json
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from recon_core.cli.plugins import config_option, configured_host, json_option, print_table
+from recon_core.cli.lines import described
+from recon_core.cli.plugins import config_option, configured_host, json_option, print_json, print_table
 from recon_core.errors import PluginError
 from recon_core.rules import Rule, halt_text
 
@@ -32,9 +32,7 @@ def list_rules(*, as_json: bool, config: Path | None) -> None:
     host = configured_host(config)
     host.check()
     if as_json:
-        click.echo(
-            json.dumps([_as_json(rule, host.plugin_of(name, "rule")) for name, rule in host.rules.items()], indent=2, default=str)
-        )
+        print_json([_as_json(rule, host.plugin_of(name, "rule")) for name, rule in host.rules.items()])
         return
     rows = [
         (name, rule.severity, halt_text(rule), host.plugin_of(name, "rule").origin, rule.title) for name, rule in host.rules.items()
@@ -71,17 +69,19 @@ def page(rule: type[Rule], plugin: Plugin) -> Iterator[str]:
         yield f"Supersedes  {', '.join(rule.supersedes)} on the same pair"
     yield f"Plugin      {plugin.name} ({plugin.origin}), {plugin.file}"
     yield ""
-    yield "Parameters" if rule.params else "Parameters  none"
-    for name, schema in rule.params.items():
-        bounds = ", ".join(f"{key} {value}" for key, value in schema.items() if key not in ("description", "default", "type"))
-        yield f"    {name} ({schema['type']}{', ' + bounds if bounds else ''}; default {schema['default']})"
-        yield f"        {schema['description']}"
+    yield from described("Parameters", [(_bounded(name, schema), schema["description"]) for name, schema in rule.params.items()])
     yield ""
     yield "SQL"
     for label, text in _sql(rule):
         lines = inspect.cleandoc(text).splitlines()
         yield f"    {label:<8}  {lines[0]}"
         yield from textwrap.indent("\n".join(lines[1:]), " " * 14).splitlines()
+
+
+def _bounded(name: str, schema: Mapping[str, Any]) -> str:
+    """A parameter, with what it may be."""
+    bounds = ", ".join(f"{key} {value}" for key, value in schema.items() if key not in ("description", "default", "type"))
+    return f"{name} ({schema['type']}{', ' + bounds if bounds else ''}; default {schema['default']})"
 
 
 def _sql(rule: type[Rule]) -> Iterator[tuple[str, str]]:

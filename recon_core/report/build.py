@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict
-from datetime import UTC, datetime
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
@@ -17,6 +17,7 @@ from recon_core.redaction import redacted
 from recon_core.state.suppressions import Accepted
 from recon_core.verdict import Verdict
 from recon_core.written_numbers import plain
+from recon_core.written_times import iso
 
 SCHEMA_VERSION = 1
 
@@ -81,11 +82,6 @@ def build(verdict: Verdict, *, run: Mapping[str, Any], finished_at: datetime) ->
         "outputs": {"report": None, "html": None, "breaks": None},
         "audit": None,
     }
-
-
-def iso(stamp: datetime) -> str:
-    """A time in UTC, to the second unless it has a fraction."""
-    return stamp.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
 def _rules(verdict: Verdict) -> list[dict[str, Any]]:

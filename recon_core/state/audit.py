@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 from recon_core.errors import StateError
 from recon_core.state.actor import Actor
 from recon_core.state.database import Database
+from recon_core.state.times import stored
 
 GENESIS = "0" * 64
 """What the first record has for the hash of the one before."""
@@ -55,7 +56,7 @@ def append(
         body = canonical(
             {
                 "seq": last.seq + 1,
-                "at": (at or datetime.now(UTC)).astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z"),
+                "at": stored(at or datetime.now(UTC)),
                 "kind": kind,
                 "actor": actor.as_dict(),
                 "what": what,

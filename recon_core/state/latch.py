@@ -17,7 +17,8 @@ from typing import Any
 from recon_core.errors import StateError
 from recon_core.state.files import locked, sync_folder, write_atomically
 from recon_core.state.scope import FIRM, Scope, scope_of
-from recon_core.state.sealed import moment, read_sealed, sealed, stamp
+from recon_core.state.sealed import moment, read_sealed, sealed
+from recon_core.state.times import stored
 
 NAME = "HALT.json"
 
@@ -50,7 +51,7 @@ class Halt:
     @property
     def headline(self) -> str:
         """What is halted, since when and by whom."""
-        return f"{'DRILL: ' if self.drill else ''}{self.scope} halted since {stamp(self.raised_at)[:19]}Z by {self.by}"
+        return f"{'DRILL: ' if self.drill else ''}{self.scope} halted since {stored(self.raised_at)[:19]}Z by {self.by}"
 
     def as_dict(self) -> dict[str, Any]:
         """The same as the file holds it."""
@@ -58,8 +59,8 @@ class Halt:
             "id": self.id,
             "scope": self.scope.as_dict(),
             "reasons": list(self.reasons),
-            "raised_at": stamp(self.raised_at),
-            "last_at": stamp(self.last_at),
+            "raised_at": stored(self.raised_at),
+            "last_at": stored(self.last_at),
             "by": self.by,
             "run_ids": list(self.run_ids),
             "policy_sha256": self.policy_sha256,

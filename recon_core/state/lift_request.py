@@ -10,7 +10,8 @@ from pathlib import Path
 from recon_core.errors import StateError
 from recon_core.state.files import write_atomically
 from recon_core.state.latch import Halt
-from recon_core.state.sealed import moment, read_sealed, sealed, stamp
+from recon_core.state.sealed import moment, read_sealed, sealed
+from recon_core.state.times import stored
 
 NAME = "LIFT.json"
 OPEN_FOR = timedelta(minutes=30)
@@ -30,14 +31,14 @@ class LiftRequest:
 
 def marks(halts: Sequence[Halt]) -> tuple[str, ...]:
     """What tells these halts from all others, and from themselves after they were extended."""
-    return tuple(sorted(f"{halt.id} {stamp(halt.last_at)}" for halt in halts))
+    return tuple(sorted(f"{halt.id} {stored(halt.last_at)}" for halt in halts))
 
 
 def ask(state_dir: Path, request: LiftRequest) -> None:
     """Put a request on file; an earlier one is void then. Raises StateError."""
     content = {
         "by": request.by,
-        "asked_at": stamp(request.asked_at),
+        "asked_at": stored(request.asked_at),
         "halts": list(request.halts),
         "reason": request.reason,
         "override": request.override,

@@ -16,7 +16,8 @@ from recon_core.errors import StateError
 from recon_core.state.audit import Head
 from recon_core.state.files import locked, sync_folder, write_atomically
 from recon_core.state.scope import Scope, scope_of
-from recon_core.state.sealed import moment, read_sealed, sealed, stamp
+from recon_core.state.sealed import moment, read_sealed, sealed
+from recon_core.state.times import stored
 
 NAME = "permit.json"
 
@@ -42,9 +43,9 @@ class Lease:
         """The same as the file holds it."""
         return {
             "scope": self.scope.as_dict(),
-            "proven_at": stamp(self.proven_at),
-            "issued_at": stamp(self.issued_at),
-            "until": stamp(self.until),
+            "proven_at": stored(self.proven_at),
+            "issued_at": stored(self.issued_at),
+            "until": stored(self.until),
             "run_id": self.run_id,
             "policy_sha256": self.policy_sha256,
             "audit": {"seq": self.audit.seq, "head": self.audit.head},

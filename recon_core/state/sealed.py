@@ -48,13 +48,8 @@ def read_sealed(path: Path) -> dict[str, Any]:
     return found
 
 
-def stamp(moment: datetime) -> str:
-    """A time as these files hold it."""
-    return moment.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
-
-
 def moment(text: str) -> datetime:
-    """The time that ``stamp`` wrote. Raises ValueError."""
+    """The time that such a file holds as ``times.stored`` wrote it. Raises ValueError."""
     found = datetime.fromisoformat(text)
     if found.tzinfo is None:
         raise ValueError("a time without its zone")

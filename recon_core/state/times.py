@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from recon_core.errors import StateError
+from recon_core.written_times import iso
 
 
 def stored(moment: datetime) -> str:
@@ -25,4 +26,4 @@ def moment(text: str) -> datetime:
 
 def printed(text: str) -> str:
     """The same for people and reports: to the second, unless it has a fraction."""
-    return moment(text).isoformat().replace("+00:00", "Z")
+    return iso(moment(text))
