@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 from recon_core.brokers import CAPABILITIES, Broker
@@ -76,7 +77,7 @@ def expression_problems(rule: type[Rule]) -> list[str]:
         if problems:
             return problems
     for attribute, text in (("impact", rule.impact), *((f"measure[{i}]", term) for i, term in enumerate(rule.measure or ()))):
-        attempt(attribute, lambda text=text: expressions.check_expression(text, columns, want="NUMBER", params=params))  # type: ignore[misc]
+        attempt(attribute, partial(expressions.check_expression, text, columns, want="NUMBER", params=params))
     attempt("detail", lambda: expressions.check_detail(rule.detail, columns, params))
     if isinstance(rule.halt, Mapping) and "when" in rule.halt:
         text = rule.halt["when"]

@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import redirect_stdout
 from dataclasses import dataclass, field, replace
+from functools import partial
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
 from importlib.util import find_spec
@@ -187,7 +188,7 @@ class _Assembly:
                     f"two plugins are named {entry.name}: {candidates[entry.name].plugin} and {plugin}; uninstall one"
                 )
             else:
-                candidates[entry.name] = _Candidate(plugin, lambda entry=entry: _entry_module(entry))  # type: ignore[misc]
+                candidates[entry.name] = _Candidate(plugin, partial(_entry_module, entry))
         return list(candidates.values())
 
     def dropped_in(self, folder: Path, installed: Sequence[_Candidate]) -> list[_Candidate]:
@@ -211,7 +212,7 @@ class _Assembly:
                     f"rename the drop-in (to replace the installed one, also list it in plugins.disabled)"
                 )
             else:
-                candidates.append(_Candidate(plugin, lambda drop_in=drop_in: load_drop_in(drop_in)))  # type: ignore[misc]
+                candidates.append(_Candidate(plugin, partial(load_drop_in, drop_in)))
         return candidates
 
     def add(self, candidate: _Candidate) -> None:

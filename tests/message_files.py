@@ -111,4 +111,4 @@ def nothing_escapes(read: Callable[[bytes], object], raw: bytes, *, seed: int, c
         except Exception as error:
             raise AssertionError(f"{type(error).__name__} {error} of {changed!r}") from error
     for _ in range(50):
-        outcome(read, chance.randbytes(chance.randint(0, 300)))  # type: ignore[arg-type]
+        outcome(read, chance.randbytes(chance.randint(0, 300)))

@@ -18,8 +18,8 @@ from recon_core.http import Http, Received
 from recon_core.model import Ask, FeedStatus
 
 DESCRIPTION = yaml.safe_load((Path(__file__).parent / "cases" / "brokers" / "alpaca" / "openapi.yaml").read_text())
-DATES = st.dates(min_value=datetime(2015, 1, 1).date(), max_value=datetime(2030, 1, 1).date())  # noqa: DTZ001
-TIMES = st.datetimes(min_value=datetime(2015, 1, 1), max_value=datetime(2030, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001
+DATES = st.dates(min_value=datetime(2015, 1, 1).date(), max_value=datetime(2030, 1, 1).date())  # noqa: DTZ001  # no zone in a day
+TIMES = st.datetimes(min_value=datetime(2015, 1, 1), max_value=datetime(2030, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001  # it adds the zone
 FORMATS = {
     "date": DATES.map(str),
     "date-time": TIMES.map(lambda moment: moment.isoformat().replace("+00:00", "Z")),

@@ -73,7 +73,7 @@ def test_sql_cannot_change_or_delete_a_record(tmp_path: Path) -> None:
 def test_a_failed_transaction_leaves_no_record(tmp_path: Path) -> None:
     with open_store(None, tmp_path) as store:
         head = store.append("note", ANALYST, "kept")
-        with pytest.raises(ValueError, match="no number"), store.transaction():  # noqa: PT012
+        with pytest.raises(ValueError, match="no number"), store.transaction():  # noqa: PT012  # what was written before it fails is what matters
             store.append("note", ANALYST, "lost")
             raise ValueError("no number")
         assert store.head() == head

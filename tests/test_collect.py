@@ -63,7 +63,7 @@ def slowly(loopback: Loopback, seconds: float) -> None:
         time.sleep(seconds)
         return answer(path)
 
-    loopback.next_reply = late  # type: ignore[method-assign]
+    loopback.next_reply = late
 
 
 def test_twenty_brokers_take_as_long_as_one() -> None:

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -150,10 +151,10 @@ def faulty_answer(fault: Callable[[Path], None], folder: Path):
     (folder / "recon.yaml").write_text(CONFIG, encoding="utf-8")
     permit(folder / ".state", MAIN, HEDGE, VAULT)
     os.chdir(folder)
-    clock = lambda: NOW + timedelta(hours=1)  # noqa: E731
-    assert guard(clock=clock), "without the fault it permits, or the test proves nothing"
+    asked = partial(guard, clock=lambda: NOW + timedelta(hours=1))
+    assert asked(), "without the fault it permits, or the test proves nothing"
     fault(folder)
-    return guard(clock=clock)
+    return asked()
 
 
 @pytest.mark.case("I05")

@@ -213,7 +213,7 @@ def test_sub_accounts_of_one_name_in_two_accounts_are_refused(tmp_path: Path) ->
 def pages(*shapes: str, **changed: object) -> list[bytes]:
     """Pages with a holding each, of these 28E."""
     isins = (APPLE, MSFT, BOND)
-    return [message(safe(holding(isin)), page=shape, **changed) for isin, shape in zip(isins, shapes, strict=False)]  # type: ignore[arg-type]
+    return [message(safe(holding(isin)), page=shape, **changed) for isin, shape in zip(isins, shapes, strict=False)]
 
 
 def test_all_pages_are_one_statement_in_any_order_of_files(tmp_path: Path) -> None:
@@ -244,7 +244,7 @@ def test_pages_that_are_not_all_leave_the_feed_partial(tmp_path: Path, shapes: t
     "changed", [{"reference": "ANOTHER"}, {"stat": ":98A::STAT//20261119"}, {"basis": "SETT"}], ids=["SEME", "STAT", "STBA"]
 )
 def test_pages_of_two_statements_are_not_one(tmp_path: Path, changed: dict[str, str]) -> None:
-    first, second = pages("1/MORE")[0], message(safe(holding(MSFT)), page="2/LAST", **changed)  # type: ignore[arg-type]
+    first, second = pages("1/MORE")[0], message(safe(holding(MSFT)), page="2/LAST", **changed)
     feed = read(tmp_path, first, second)
     assert feed.status is FeedStatus.PARTIAL
     assert "several statements" in feed.reason

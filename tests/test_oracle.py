@@ -52,7 +52,7 @@ def judged(connection: duckdb.DuckDBPyConnection) -> Judged:
             feed = Feed.unavailable(feed.status.FAILED, "no answer")
         case = Inputs(
             book=tuple(("prime", each) for each in book),
-            feeds=((BrokerSettings("prime", "sample", legs=legs), feed),),  # type: ignore[arg-type]
+            feeds=((BrokerSettings("prime", "sample", legs=legs), feed),),
             policy=policy,
             as_of=AS_OF,
             now=NOW,

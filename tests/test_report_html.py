@@ -57,7 +57,7 @@ class Page(HTMLParser):
 
 @pytest.mark.parametrize("sample", [samples.clean, samples.halting, samples.incomplete, samples.hostile])
 def test_every_element_is_closed_and_every_id_is_used_once(sample: object) -> None:
-    page = Page(to_html(sample()))  # type: ignore[operator]
+    page = Page(to_html(sample()))
     assert page.open == []
     ids = [attributes["id"] for _, attributes in page.tags if "id" in attributes]
     assert len(ids) == len(set(ids))
@@ -65,7 +65,7 @@ def test_every_element_is_closed_and_every_id_is_used_once(sample: object) -> No
 
 @pytest.mark.parametrize("sample", [samples.halting, samples.incomplete, samples.hostile])
 def test_the_page_asks_for_nothing_from_elsewhere(sample: object) -> None:
-    page = Page(to_html(sample()))  # type: ignore[operator]
+    page = Page(to_html(sample()))
     assert not {"img", "link", "iframe", "object", "embed", "base", "form"} & {tag for tag, _ in page.tags}
     assert [value for _, attributes in page.tags for name, value in attributes.items() if name in ("src", "action", "style")] == []
     assert all((attributes["href"] or "").startswith("#") for attributes in page.attributes("a"))

@@ -286,7 +286,7 @@ def test_pages_that_are_not_all_leave_the_feed_partial(tmp_path: Path, shapes: l
 
 @pytest.mark.parametrize("changed", [{"identifier": "STMT-2"}, {"date": "<Dt>2026-11-19</Dt>"}, {"basis": "SETT"}])
 def test_pages_of_two_statements_are_not_one(tmp_path: Path, changed: dict[str, str]) -> None:
-    feed = read(tmp_path, pages((1, "false"))[0], document(balance(MSFT), page=2, **changed))  # type: ignore[arg-type]
+    feed = read(tmp_path, pages((1, "false"))[0], document(balance(MSFT), page=2, **changed))
     assert feed.status is FeedStatus.PARTIAL
     assert "several statements" in feed.reason
 

@@ -125,7 +125,7 @@ def _serve(door: socket.socket) -> None:
         door.send(str(os.waitstatus_to_exitcode(status)).encode())
 
 
-def _command(asked: dict, out: int, err: int, gate: int, lesson: int) -> None:  # type: ignore[type-arg]
+def _command(asked: dict, out: int, err: int, gate: int, lesson: int) -> None:
     for handle, place in ((out, 1), (err, 2)):
         os.dup2(handle, place)
         os.close(handle)

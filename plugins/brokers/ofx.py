@@ -224,7 +224,7 @@ def transactions(statements: Sequence[Statement], settings: Mapping[str, Any], s
             if since is not None and (stamp.date() < since.date() if bare else stamp < since):
                 continue
             entry = _transaction(row, stamp, statement, settings, place)
-            (fills if isinstance(entry, Fill) else movements).append(entry)  # type: ignore[arg-type]
+            (fills if isinstance(entry, Fill) else movements).append(entry)  # type: ignore[arg-type]  # to those of its kind
     return Evidence(
         fills=tuple(fills),
         movements=tuple(movements),

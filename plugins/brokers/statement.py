@@ -199,7 +199,7 @@ class Statement(Broker):
         forms: list[str | None] = [form] if isinstance(form, str) else list(form or (None,))
         for each in forms:
             try:
-                stamp = datetime.strptime(text.strip(), each) if each else datetime.fromisoformat(text.strip())  # noqa: DTZ007
+                stamp = datetime.strptime(text.strip(), each) if each else datetime.fromisoformat(text.strip())  # noqa: DTZ007  # _placed knows the zone
             except ValueError:
                 continue
             bare = not re.search("%[HIcXs]", each) if each else bool(re.fullmatch(r"[\dW-]+", text.strip()))

@@ -154,10 +154,10 @@ def _compose(text: str, problems: Problems) -> yaml.Node | None:
     loader = None
     try:
         loader = _Loader(text)
-        loader.get_event()  # type: ignore[no-untyped-call]
+        loader.get_event()  # type: ignore[no-untyped-call]  # the types of PyYAML leave it out
         root: yaml.Node | None = None if loader.check_event(yaml.StreamEndEvent) else loader.compose_document()
         if root is not None and not loader.check_event(yaml.StreamEndEvent):
-            second = loader.peek_event()  # type: ignore[no-untyped-call]
+            second = loader.peek_event()  # type: ignore[no-untyped-call]  # as above
             problems.add(_place(second.start_mark), "a second document starts here: one file holds one")
             return None
     except yaml.reader.ReaderError as error:

@@ -113,7 +113,7 @@ def _validator_class() -> Any:
         return whole or (isinstance(value, int) and not isinstance(value, bool))
 
     types = Draft202012Validator.TYPE_CHECKER.redefine_many({"number": is_number, "integer": is_integer})
-    return extend(Draft202012Validator, type_checker=types)  # type: ignore[no-untyped-call]
+    return extend(Draft202012Validator, type_checker=types)  # type: ignore[no-untyped-call]  # the types of jsonschema leave it out
 
 
 def _schema_of(name: str, schema: Schema) -> Any:

@@ -41,7 +41,7 @@ def _once(make: Callable[Making, Made]) -> Callable[Making, Made]:
 def available() -> bool:
     """Whether certificates can be made."""
     try:
-        import trustme  # noqa: F401
+        import trustme  # noqa: F401  # imported to see whether it can be
     except ImportError:
         return False
     return True

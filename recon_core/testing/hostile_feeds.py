@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -261,8 +261,7 @@ def _with_date(exchange: Exchange, shift: timedelta) -> Exchange:
     return replace(exchange, headers={**_without(exchange.headers, "date"), "Date": format_datetime(moment, usegmt=True)})
 
 
-def _without(headers: object, name: str) -> dict[str, str]:
-    assert isinstance(headers, dict)  # noqa: S101
+def _without(headers: Mapping[str, str], name: str) -> dict[str, str]:
     return {key: value for key, value in headers.items() if key.lower() != name}
 
 

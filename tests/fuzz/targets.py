@@ -146,7 +146,7 @@ def broker(name: str, choices: Sequence[tuple[dict[str, Any], Ask]], *, evidence
     installed = HOST.brokers[name]
     defaults = {option: spec.get("default") for option, spec in installed.options.items()}
 
-    class Adapter(installed):  # type: ignore[misc, valid-type]
+    class Adapter(installed):
         def documents(self, ask: Ask, **_: Any) -> list[Document]:
             return [
                 Document(Path(f"{number}.file"), raw, hashlib.sha256(raw).hexdigest(), NOW) for number, raw in enumerate(self.parts)
@@ -164,7 +164,7 @@ def broker(name: str, choices: Sequence[tuple[dict[str, Any], Ask]], *, evidence
             http=Answered(parts),
             given=("token",),
         )
-        adapter.parts = parts  # type: ignore[attr-defined]
+        adapter.parts = parts
         found = adapter.evidence(ask) if evidence else adapter.positions(ask)
         if asyncio.iscoroutine(found):
             found = loop().run_until_complete(found)

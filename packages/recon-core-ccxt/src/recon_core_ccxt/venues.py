@@ -137,7 +137,7 @@ def exchange_of(name: str, credentials: Mapping[str, str], options: Mapping[str,
             f"exchange: ccxt knows no {name!r}; its ids are listed by `python -c 'import ccxt; print(ccxt.exchanges)'`"
         ) from None
 
-    class Exchange(theirs):  # type: ignore[misc, valid-type]
+    class Exchange(theirs):  # type: ignore[misc, valid-type]  # a class that is known by its name
         """The exchange, with our transport, and a record of which names of coins it made which codes of."""
 
         async def fetch(self, url: str, method: str = "GET", headers: Any = None, body: Any = None) -> Any:
