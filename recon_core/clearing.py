@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import duckdb
 
 from recon_core.config.policy import Policy
 from recon_core.expressions import compile_expression
 from recon_core.feeds import ProvenFeed
-from recon_core.pairs import Comparison, Side, derived, joined, keys
+from recon_core.other_names import OtherNames
+from recon_core.pairs import Comparison, derived, joined, narrowed
 from recon_core.sql import quoted
 from recon_core.state.lifecycle import OpenBreak
 from recon_core.tuning import tuned
@@ -22,11 +22,13 @@ def proven_gone(
     policy: Policy,
     feeds: Sequence[ProvenFeed],
     earlier: Sequence[OpenBreak],
+    names: OtherNames,
 ) -> set[str]:
     """The ids of those of ``earlier`` (breaks that the run did not find) that the run proves gone.
 
     The account must have answered; then either neither side holds the position, or the pair was judged and the rule's
-    predicate is false for it. A predicate that lacks a value proves nothing. A rule that the policy no longer lists finds nothing.
+    predicate is false for it, under each of the ``names`` that it is known by. A predicate that lacks a value proves nothing. A
+    rule that the policy no longer lists finds nothing.
     """
     answered = {feed.alias: feed for feed in feeds}
     asked = [entry for entry in earlier if entry.broker in answered and answers_for(answered[entry.broker], entry.account)]
@@ -35,9 +37,9 @@ def proven_gone(
     connection.execute(
         "CREATE OR REPLACE TEMP TABLE asked AS SELECT unnest($1) AS id, unnest($2) AS type, unnest($3) AS broker, "
         "unnest($4) AS account, unnest($5) AS symbol, unnest($6) AS leg",
-        [list(column) for column in zip(*asked, strict=True)],
+        [list(column) for column in zip(*(each for entry in asked for each in names.each(entry)), strict=True)],
     )
-    narrow = replace(comparison, book=_only_asked(comparison, comparison.book), feeds=_only_asked(comparison, comparison.feeds))
+    narrow = narrowed(comparison, "asked")
     cases = "".join(
         f" WHEN {quoted(rule.type)} THEN coalesce(NOT TRY({compile_expression(rule.when, tuned(policy, rule).literals)}), false)"
         for rule in policy.rules.values()
@@ -46,7 +48,7 @@ def proven_gone(
     false = f"CASE a.type{cases} ELSE true END" if cases else "true"
     rows = connection.execute(
         f"""SELECT a.id FROM asked a LEFT JOIN ({derived(narrow, joined(narrow))}) p USING (broker, account, symbol, leg)
-            WHERE p.in_book IS NULL OR (p.at_broker IS NOT NULL AND {false})"""
+            GROUP BY a.id HAVING bool_and(p.in_book IS NULL OR (p.at_broker IS NOT NULL AND {false}))"""
     ).fetchall()
     return {row[0] for row in rows}
 
@@ -64,8 +66,3 @@ def answers_for(feed: ProvenFeed, account: str) -> bool:
         and (feed.positions == 0 if entry.total.account is None else names.get(entry.total.account, entry.total.account) == account)
         for entry in feed.totals
     )
-
-
-def _only_asked(comparison: Comparison, side: Side) -> Side:
-    same = " AND ".join(f"s.{key} = a.{key}" for key in keys(comparison))
-    return replace(side, query=f"SELECT s.* FROM ({side.query}) s SEMI JOIN asked a ON {same}")

@@ -34,13 +34,18 @@ class Lone(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """A symbol of the broker's that is one of the book's under another name, and by what that is known."""
+    """A symbol of the broker's that is one of the book's under another name, and by what that is known.
+
+    ``isin`` and ``cusip`` are those that either side gives.
+    """
 
     broker: str
     account: str
     theirs: str
     ours: str
     by: str
+    isin: str | None
+    cusip: str | None
 
 
 def identified(connection: duckdb.DuckDBPyConnection, comparison: Comparison) -> tuple[list[Identity], dict[str, list[str]]]:
@@ -62,8 +67,8 @@ def renamed(
     feeds: Sequence[ProvenFeed],
     found: Sequence[Identity],
     remarks: Mapping[str, Sequence[str]],
-) -> list[ProvenFeed]:
-    """The feeds with the symbols that the book uses, and notes of what was renamed."""
+) -> tuple[list[ProvenFeed], list[Identity]]:
+    """The feeds with the symbols that the book uses, and notes of what was renamed; second, what was."""
     found = [each for feed in feeds for each in _free(connection, feed, [one for one in found if one.broker == feed.alias])]
     if found:
         names = ("broker", "account", "theirs", "ours")
@@ -71,7 +76,7 @@ def renamed(
         connection.execute(
             f"CREATE OR REPLACE TEMP TABLE {TABLE} AS SELECT {columns}", [[getattr(each, name) for each in found] for name in names]
         )
-    return [_renamed(connection, feed, [each for each in found if each.broker == feed.alias], remarks) for feed in feeds]
+    return [_renamed(connection, feed, [each for each in found if each.broker == feed.alias], remarks) for feed in feeds], found
 
 
 def _free(connection: duckdb.DuckDBPyConnection, feed: ProvenFeed, found: Sequence[Identity]) -> list[Identity]:
@@ -150,7 +155,9 @@ def _matched(ours: Sequence[Lone], theirs: Sequence[Lone]) -> tuple[list[Identit
             if (by == FORM and not alone) or (alone and _contradict(left[book[0]], right[broker[0]])):
                 continue
             if alone:
-                found.append(Identity(*left[book[0]][:2], broker[0], book[0], by))
+                one, other = left[book[0]], right[broker[0]]
+                isin, cusip = (of(one) or of(other) for of in (_isin, _cusip))
+                found.append(Identity(one.broker, one.account, other.symbol, one.symbol, by, isin, cusip))
             else:
                 names = [" and ".join(side) for side in (book, broker)]
                 remarks.append(

@@ -7,7 +7,7 @@ constant above it. At ten million positions a side that is the difference betwee
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from decimal import Decimal
 
@@ -134,6 +134,16 @@ def raw_columns(comparison: Comparison) -> list[str]:
 def key_columns(comparison: Comparison) -> str:
     """SQL of the keys over what ``joined`` returns, each under its own name."""
     return ", ".join(f"coalesce(b_{key}, f_{key}) AS {key}" for key in keys(comparison))
+
+
+def narrowed(comparison: Comparison, table: str) -> Comparison:
+    """The comparison of those positions alone whose keys (broker, account, symbol, leg) are in a ``table``."""
+
+    def only(side: Side) -> Side:
+        same = " AND ".join(f"s.{key} = a.{key}" for key in keys(comparison))
+        return replace(side, query=f"SELECT s.* FROM ({side.query}) s SEMI JOIN {table} a ON {same}")
+
+    return replace(comparison, book=only(comparison.book), feeds=only(comparison.feeds))
 
 
 def derived(comparison: Comparison, relation: str, *, as_carried: bool = False) -> str:

@@ -23,7 +23,7 @@ from recon_core.feed_times import run_time
 from recon_core.feeds import ProvenFeed, prove, unique, with_basis_note, with_coverage_note
 from recon_core.fingerprints import Fingerprint
 from recon_core.host import Host
-from recon_core.identity import identified, renamed
+from recon_core.identity import Identity, identified, renamed
 from recon_core.listing import worst
 from recon_core.match import find
 from recon_core.pairs import Comparison
@@ -108,7 +108,7 @@ def reconcile(
 
     progress("matching")
     with _rules_named(configuration):
-        feeds, scanned, comparison = _match(connection, configuration, book, held, feeds, as_of, now, idle)
+        feeds, scanned, comparison, identities = _match(connection, configuration, book, held, feeds, as_of, now, idle)
     for each in (book_print, *prints.values()):
         each.begin()
     accepted, over = in_force(known.accepted, as_of.date())
@@ -152,6 +152,7 @@ def reconcile(
         comparison=comparison,
         accepted=accepted,
         ended=ended,
+        identities=tuple(identities),
     )
 
 
@@ -218,10 +219,10 @@ def _match(
     as_of: datetime,
     now: datetime,
     idle: Intervals,
-) -> tuple[list[ProvenFeed], Scan, Comparison]:
-    """Breaks of the feeds that can be used, as the table ``found``. A feed in which a key repeats is FAILED on the way.
+) -> tuple[list[ProvenFeed], Scan, Comparison, list[Identity]]:
+    """Breaks of the feeds that can be used, as the table ``found``; last, what was matched under another name.
 
-    Raises BookError where the book itself repeats a key.
+    A feed in which a key repeats is FAILED on the way. Raises BookError where the book itself repeats a key.
     """
     settings, policy = configuration.settings, configuration.policy
     lots = settings.book.lots
@@ -229,7 +230,7 @@ def _match(
     if (lots or netted) and (uneven := uneven_lots(connection, book.mounted, book=True)):
         raise BookError("\n".join(f"book {book.source}: {position}" for position in uneven))
     feeds = [_addable(connection, feed) for feed in feeds]
-    named = settings.match_symbols == "exact"
+    named, identities = settings.match_symbols == "exact", list[Identity]()
     while True:
         comparison = compare(book.mounted, held, feeds, policy, book_lots=lots, fx=settings.fx, as_of=as_of, now=now, closed=idle)
         summed = lots or netted or any(feed.feed.lots for feed in feeds)
@@ -240,7 +241,7 @@ def _match(
             found, remarks = identified(connection, comparison)
             before = [feed.mounted for feed in feeds]
             if found or any(remarks.values()):
-                feeds = renamed(connection, feeds, found, remarks)
+                feeds, identities = renamed(connection, feeds, found, remarks)
             if [feed.mounted for feed in feeds] != before:
                 continue
         if not (scanned.duplicates or summed):
@@ -255,7 +256,7 @@ def _match(
             break
         feeds = checked
     find(connection, comparison, policy)
-    return feeds, scanned, comparison
+    return feeds, scanned, comparison, identities
 
 
 def _addable(connection: duckdb.DuckDBPyConnection, feed: ProvenFeed) -> ProvenFeed:

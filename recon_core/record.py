@@ -22,17 +22,19 @@ from recon_core.feed_times import AHEAD
 from recon_core.feeds import ProvenFeed
 from recon_core.halting import record_scopes
 from recon_core.listing import parquet_query
+from recon_core.other_names import OtherNames
 from recon_core.recording import write_recording
 from recon_core.report import to_html, to_json
 from recon_core.schedule import Schedule, sessions_between
 from recon_core.snapshots import Snapshot
 from recon_core.sql import quoted
-from recon_core.state import lifecycle, suppressions
+from recon_core.state import lifecycle, names, suppressions
 from recon_core.state.actor import current_actor
 from recon_core.state.audit import Head
 from recon_core.state.files import write_together
 from recon_core.state.history import entry, inspect, write_history
 from recon_core.state.lifecycle import Episode, OpenBreak, Seen
+from recon_core.state.names import Names
 from recon_core.state.runs import add_run, delivered
 from recon_core.state.store import Store, has_store, open_store
 from recon_core.state.suppressions import Accepted
@@ -205,11 +207,16 @@ def _follow(connection: duckdb.DuckDBPyConnection, store: Store, verdict: Verdic
     database = store.database
     brokers = _moved(verdict, lifecycle.clocks(database), now)
 
+    found = [Names(each.broker, each.account, each.theirs, each.ours, each.isin, each.cusip) for each in verdict.identities]
+    others = OtherNames([*names.known(database), *found])
+
     def gone(earlier: Sequence[OpenBreak]) -> set[str]:
-        return proven_gone(connection, verdict.comparison, verdict.policy, verdict.feeds, earlier)
+        return proven_gone(connection, verdict.comparison, verdict.policy, verdict.feeds, earlier, others)
 
     seen = _seen(connection, verdict)
-    moved = lifecycle.move(database, run_id, verdict.as_of, seen, brokers, gone)
+    continued = others.continued(connection, verdict.comparison, seen)
+    moved = lifecycle.move(database, run_id, verdict.as_of, seen, brokers, gone, continued)
+    names.remember(database, found, brokers)
     ended = [(accepted, why) for accepted, why in verdict.ended if accepted.broker in brokers]
     over = {accepted.seq for accepted, _ in ended}
     ended += [

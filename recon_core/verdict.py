@@ -12,6 +12,7 @@ from recon_core.book.survey import Survey
 from recon_core.config.policy import Policy
 from recon_core.errors import ExitCode
 from recon_core.feeds import ProvenFeed
+from recon_core.identity import Identity
 from recon_core.model import Decision, Tally, Total
 from recon_core.pairs import Comparison
 from recon_core.scan import Scan
@@ -32,6 +33,7 @@ class Verdict:
     """The outcome of comparing, judging and deciding. ``worst`` are the breaks to list, ``listed`` how many there are.
 
     ``accepted`` are the suppressions by id that were held against the breaks, ``ended`` those that are over, and why.
+    ``identities`` are the positions of brokers that the book has under another name.
     """
 
     as_of: datetime
@@ -59,6 +61,7 @@ class Verdict:
     comparison: Comparison
     accepted: tuple[Accepted, ...]
     ended: tuple[tuple[Accepted, str], ...]
+    identities: tuple[Identity, ...]
     asked_again: tuple[AskedAgain, ...] = ()
 
     @property

@@ -122,7 +122,7 @@ def test_a_store_with_a_flipped_bit_is_read_as_it_was_or_refused(tmp_path: Path)
     with open_store(None, made) as store, store.transaction():
         for day in (16, 17):
             report = report_samples.report(as_of=f"2026-11-{day}T21:00:00Z", run_id=f"202611{day}T210000Z-abcdef01")
-            lifecycle.move(store.database, report["run_id"], datetime(2026, 11, day, tzinfo=UTC), seen, ["prime"], lambda _: ())
+            lifecycle.move(store.database, report["run_id"], datetime(2026, 11, day, tzinfo=UTC), seen, ["prime"], lambda _: (), {})
             text, line = to_json(report), entry(report)
             add_run(store.database, ANALYST, report, live=True, scopes=["firm"], text=text, summarise=line)
         suppress(store.database, ANALYST, seen[0].id, until=date(2099, 1, 1), reason="known", approved_by="risk")
@@ -163,6 +163,6 @@ def _read_all(folder: Path) -> dict[str, Any]:
         run_faults(database)
         with store.transaction():
             later = datetime(2026, 11, 18, tzinfo=UTC)
-            lifecycle.move(database, "next", later, [], ["prime"], lambda unseen: [entry.id for entry in unseen])
+            lifecycle.move(database, "next", later, [], ["prime"], lambda unseen: [entry.id for entry in unseen], {})
             store.append("note", ANALYST, "next")
         return found

@@ -79,10 +79,12 @@ def move(
     seen: Sequence[Seen],
     brokers: Sequence[str],
     gone: Callable[[Sequence[OpenBreak]], Collection[str]],
+    continued: Mapping[Position, Position],
 ) -> Moved:
     """Record the breaks of a run, and close those that it proves gone; only ``brokers`` are touched. In a transaction.
 
     ``gone`` is asked about the open breaks that the run did not see, and returns the ids of those that it proves gone.
+    ``continued`` are positions that were known under another name: an episode that is open under it goes on there.
     """
     others = {entry.broker for entry in seen}.difference(brokers)
     known = _episodes(database, others, "first_seen <= ? AND (resolved_at IS NULL OR resolved_at > ?)", as_of)
@@ -90,6 +92,8 @@ def move(
         return Moved((), known)
     ours = [entry for entry in seen if entry.broker not in others]
     current = _episodes(database, brokers, "resolved_at IS NULL")
+    former = {now: before for now, before in continued.items() if before in current and now not in current}
+    ours = [entry._replace(symbol=former[entry[1:5]][2]) if entry[1:5] in former else entry for entry in ours]
     current |= _begin(database, run_id, as_of, {entry[1:5] for entry in ours}.difference(current))
     _sight(database, run_id, stored(as_of), ours, current)
     closed = _close(database, run_id, stored(as_of), brokers, gone)
@@ -99,7 +103,7 @@ def move(
                ON CONFLICT (broker) DO UPDATE SET as_of = excluded.as_of, run_id = excluded.run_id""",
             (broker, stored(as_of), run_id),
         )
-    return Moved(closed, known | current)
+    return Moved(closed, known | current | {now: current[before] for now, before in former.items()})
 
 
 def _episodes(database: Database, brokers: Collection[str], where: str, *times: datetime) -> dict[Position, Episode]:
@@ -138,7 +142,7 @@ def _begin(database: Database, run_id: str, as_of: datetime, positions: Collecti
 def _sight(database: Database, run_id: str, time: str, seen: Sequence[Seen], current: Mapping[Position, Episode]) -> None:
     """Put down how each break looks now."""
     key = (*_KEY, "episode", "type")
-    looks = [name for name in Seen._fields if name not in (*key, "id")]
+    looks = [name for name in Seen._fields if name not in key]
     database.upsert(
         "breaks",
         ("is_open", "first_seen", "last_seen", "last_run", "episode", *Seen._fields),

@@ -46,6 +46,11 @@ STEPS: tuple[tuple[str, ...], ...] = (
             seq BIGINT PRIMARY KEY REFERENCES audit (seq), id TEXT NOT NULL, broker TEXT NOT NULL, content TEXT NOT NULL,
             seal TEXT NOT NULL, ended_at TEXT, ended_why TEXT)""",
     ),
+    (
+        """CREATE TABLE names (
+            broker TEXT NOT NULL, account TEXT NOT NULL, theirs TEXT NOT NULL, ours TEXT NOT NULL, isin TEXT, cusip TEXT,
+            PRIMARY KEY (broker, account, theirs, ours)){clustered}""",
+    ),
 )
 """``{blob}`` is what the database calls bytes, ``{clustered}`` asks it to keep rows in the order of their key."""
 
