@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import time
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from canaries import ALPACA
+from deployment import Deployment
 from loopback import Loopback, Reply, as_json, serving
 
 from recon_core.collect import GRACE_SECONDS, ask
@@ -80,3 +84,47 @@ def test_one_that_hangs_delays_nobody_past_its_deadline() -> None:
         feeds, seconds = asked([broker("a", server), broker("b", hanging, deadline_seconds=0.5), broker("c", server)])
     assert [feed.status for feed in feeds] == ["COMPLETE", "FAILED", "COMPLETE"]
     assert seconds < 0.5 + GRACE_SECONDS + 1
+
+
+SLOW_RESOLVER = """
+import socket, sys, time
+from recon_core import NoVerdictError, PositionReconciler
+
+known = socket.getaddrinfo
+
+def getaddrinfo(host, *arguments, **more):
+    if host not in ("broker.example", b"broker.example"):
+        return known(host, *arguments, **more)
+    print(time.monotonic(), file=sys.stderr, flush=True)
+    time.sleep(90)
+
+socket.getaddrinfo = getaddrinfo
+try:
+    PositionReconciler().reconcile()
+except NoVerdictError as error:
+    print(error)
+"""
+
+
+def test_a_name_server_that_never_answers_holds_neither_the_feed_nor_the_process(tmp_path: Path) -> None:
+    """Seen from a program of one's own: the machine's resolver waits for such a server, and cannot be interrupted."""
+    deployment = Deployment(tmp_path)
+    deployment.write("recon.yaml", NOWHERE)
+    done = subprocess.run(
+        [sys.executable, "-c", SLOW_RESOLVER], cwd=tmp_path, env=os.environ | ALPACA, capture_output=True, text=True, check=False
+    )
+    ended = time.monotonic()
+    assert "no whole answer within the feed's deadline of 1 s" in done.stdout, done.stderr
+    asked = float(done.stderr.splitlines()[0])
+    assert ended - asked < 1 + 10, "a second for the deadline; the rest is for a machine that is busy, and no 90 s"
+
+
+NOWHERE = """version: 1
+book: {file: book.csv}
+brokers:
+  paper:
+    adapter: alpaca
+    deadline_seconds: 1
+    options: {base_url: "https://broker.example"}
+    secrets: {key_id: env:ALPACA_KEY_ID, secret_key: env:ALPACA_SECRET_KEY}
+"""

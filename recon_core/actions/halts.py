@@ -194,13 +194,15 @@ def _awaited(returned: Awaitable[_Returned] | _Returned, action: HaltAction) -> 
         return returned
     import asyncio
 
+    from recon_core.http.loop import run
+
     seconds = action.seconds_left()
 
     async def within() -> _Returned:
         async with asyncio.timeout(seconds + GRACE_SECONDS / 2):  # the client's own deadline comes first, and says more
             return await returned
 
-    return asyncio.run(within())
+    return run(within())
 
 
 def _words(error: BaseException) -> str:
