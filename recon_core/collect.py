@@ -153,7 +153,9 @@ class Asking(threading.Thread):
             feed = unavailable(error)
         received, documents = evidence_of(broker)
         if feed.sha256 is None and feed.relation is None:
-            feed = feed.but(sha256=_together([*(each.sha256 for each in received), *(each.sha256 for each in documents)]))
+            feed = feed.but(
+                sha256=_together([*(each.sha256 for each in received if not each.cut), *(each.sha256 for each in documents)])
+            )
         self._answer = BrokerAnswer(self._settings, self._adapter, feed, received, documents, day)
 
 
@@ -191,13 +193,13 @@ def awaited(broker: Broker, answer: _Returned | Awaitable[_Returned]) -> _Return
     """What an adapter's method returns, once it is there."""
     if not inspect.isawaitable(answer):
         return answer
-    import asyncio
+    from recon_core.http.loop import run
 
     async def of_it() -> _Returned:
         async with broker.http:
             return await answer
 
-    return asyncio.run(of_it())
+    return run(of_it())
 
 
 def asked_accounts(settings: BrokerSettings) -> tuple[str, ...]:

@@ -100,6 +100,7 @@ def write_recording(folder: Path, recording: Recording) -> Path:
                     "headers": received.headers,
                     "body": name,
                     "sha256": hashlib.sha256(raw).hexdigest(),
+                    "cut": received.cut,
                 }
             )
         documents = []
@@ -196,6 +197,7 @@ def _received(folder: Path, entry: Mapping[str, Any]) -> Received:
         raw=raw,
         sha256=hashlib.sha256(raw).hexdigest(),
         size=len(raw),
+        cut=bool(entry.get("cut")),
     )
 
 

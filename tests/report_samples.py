@@ -81,7 +81,7 @@ def feed(broker: str = "prime", **changes: Any) -> Report:
                 "source": "footer, line 15",
             }
         ],
-        "received": [{"from": "GET https://api.example/positions", "status": 200, "bytes": 812, "sha256": SHA256}],
+        "received": [{"from": "GET https://api.example/positions", "status": 200, "bytes": 812, "sha256": SHA256, "cut": False}],
         "raw": None,
         "notes": [],
     }

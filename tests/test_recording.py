@@ -15,7 +15,7 @@ from deployment import Deployment, book_row, feed_row
 from loopback import Reply, as_json, serving
 
 from recon_core.documents import Document
-from recon_core.errors import ConfigError, MalformedError, RequestError
+from recon_core.errors import BrokerError, ConfigError, MalformedError, RequestError
 from recon_core.http import Http, Received
 from recon_core.recording import Recording, Replay, read_recording, write_recording
 from recon_core.redaction import keep_secret
@@ -165,3 +165,33 @@ def test_an_adapter_reads_the_bytes_of_files_and_the_report_names_them(tmp_path:
     feed = deployment.report()["feeds"][0]
     assert (feed["status"], feed["positions"]) == ("COMPLETE", 2)
     assert [Path(each["from"]).name for each in feed["received"]] == ["p1.txt", "p2.txt"]
+
+
+@pytest.mark.parametrize(
+    ("reply", "limit", "came", "said"),
+    [
+        (Reply(b'[{"a": 1}', promised=5000), 1000, b'[{"a": 1}', "the body was cut off after 9 bytes"),
+        (Reply(b"[1, 2, 3, 4, 5]"), 4, b"[1, 2, 3, 4, 5]", "the body is larger than the limit of 4 bytes"),
+        (Reply(b"[1, 2, 3, 4]", stall="within"), 1000, b"[1, 2,", "no whole answer within the feed's deadline of 1 s"),
+    ],
+)
+def test_what_came_of_a_body_that_is_not_whole_is_kept_and_marked(
+    tmp_path: Path, reply: Reply, limit: int, came: bytes, said: str
+) -> None:
+    def asked(http: Http) -> str:
+        with pytest.raises(BrokerError) as caught:
+            asyncio.run(http.get_json(url))
+        return str(caught.value)
+
+    with serving({"/v1/held": reply}) as server:
+        url = f"{server.url}/v1/held"
+        http = Http(1, limit, backoff_seconds=0.001, keep_raw=True)
+        assert said in asked(http)
+    first = http.received[0]
+    assert (first.status, first.cut, first.raw) == (200, True, came)
+    write_recording(tmp_path / "kept", Recording("alpaca", AT, exchanges=tuple(http.received)))
+    recording = read_recording(tmp_path / "kept")
+    assert [(each.cut, each.raw) for each in recording.exchanges] == [(True, came)] * len(http.received)
+    again = asked(Http(1, limit, backoff_seconds=0.001, answering=Replay(recording)))
+    assert ("larger than the limit" in again) == (limit == 4), "and replayed it is no whole answer either"
+    assert "cut off after" in again or limit == 4

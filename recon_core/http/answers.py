@@ -41,8 +41,9 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """What came whole in answer to a question, believable or not: the evidence. ``raw`` is cut off where the status is an error.
+    """What came in answer to a question, believable or not: the evidence. ``raw`` is cut off where the status is an error.
 
+    ``cut`` says that a body of data ended before it was whole, or was not read on: cut off, over the limit, or late.
     ``params`` and ``headers`` (those that bear on what is believed) may hold secrets until they are redacted.
     """
 
@@ -54,6 +55,7 @@ class Received:
     raw: bytes = field(repr=False)
     sha256: str
     size: int
+    cut: bool = False
 
 
 Answering = Callable[[str, str, Mapping[str, str]], Received]
@@ -100,11 +102,11 @@ def believed(question: Question, headers: Mapping[str, str], received: Received,
     )
 
 
-def received_of(question: Question, status: int, headers: Mapping[str, str], raw: bytes) -> Received:
+def received_of(question: Question, status: int, headers: Mapping[str, str], raw: bytes, *, cut: bool = False) -> Received:
     """What came, as evidence; ``headers`` ignore case."""
     kept = {name: headers[name] for name in _KEPT_HEADERS if name in headers}
     digest = hashlib.sha256(raw).hexdigest()
-    return Received(question.method, question.url, question.params, status, kept, raw, digest, len(raw))
+    return Received(question.method, question.url, question.params, status, kept, raw, digest, len(raw), cut)
 
 
 def _no_error(body: Any, place: str) -> Any:

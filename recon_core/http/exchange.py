@@ -100,15 +100,20 @@ async def whole_answer(
 ) -> Answer:
     """The answer of a 200 that is one whole document of its form; the errors of ``Http.get_json`` for any other.
 
-    Whatever came is given to ``keep`` before it is judged.
+    Whatever came is given to ``keep`` before it is judged, also the begin of a body that does not come whole.
     """
     if response.status_code != 200:
         raw = await _first_bytes(response)
         keep(received_of(question, response.status_code, response.headers, raw))
         raise refusal(question, response.status_code, response.headers, raw)
-    raw = await _whole_body(question, response, max_bytes)
-    received = received_of(question, response.status_code, response.headers, raw)
-    keep(received)
+    body = bytearray()
+    whole = False
+    try:
+        await _read_body(question, response, max_bytes, body)
+        whole = True
+    finally:
+        received = received_of(question, response.status_code, response.headers, bytes(body), cut=not whole)
+        keep(received)
     return believed(question, response.headers, received, form)
 
 
@@ -134,8 +139,8 @@ async def _once(client: Client, question: Question, take: Take[Taken]) -> Taken:
         raise Again(TransientError(f"{question.place}: the network failed: {cause}")) from error
 
 
-async def _whole_body(question: Question, response: httpx.Response, max_bytes: int) -> bytes:
-    """The bytes of a 200, uncompressed and within the limit."""
+async def _read_body(question: Question, response: httpx.Response, max_bytes: int, body: bytearray) -> None:
+    """Read the bytes of a 200, uncompressed and within the limit, into ``body``."""
     import httpx
 
     encoding = response.headers.get("Content-Encoding", "identity").strip().lower()
@@ -143,15 +148,13 @@ async def _whole_body(question: Question, response: httpx.Response, max_bytes: i
         raise MalformedError(
             f"{question.place}: answered with Content-Encoding {question.printable(encoding)}, asked for plain bytes"
         )
-    raw = bytearray()
     try:
         async for chunk in response.aiter_raw():
-            raw += chunk
-            if len(raw) > max_bytes:
+            body += chunk
+            if len(body) > max_bytes:
                 raise MalformedError(f"{question.place}: the body is larger than the limit of {max_bytes} bytes")
     except (httpx.RemoteProtocolError, httpx.ReadError) as error:
-        raise Again(MalformedError(f"{question.place}: the body was cut off after {len(raw)} bytes")) from error
-    return bytes(raw)
+        raise Again(MalformedError(f"{question.place}: the body was cut off after {len(body)} bytes")) from error
 
 
 class _Replayed:
@@ -167,6 +170,8 @@ class _Replayed:
 
         async def body() -> AsyncIterator[bytes]:
             yield found.raw
+            if found.cut:
+                raise httpx.ReadError("the recording ends here")
 
         # As bytes, for httpx takes texts of ASCII only: a header may be of any.
         headers = [(name.encode("utf-8", "replace"), value.encode("utf-8", "replace")) for name, value in found.headers.items()]

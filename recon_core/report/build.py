@@ -188,11 +188,18 @@ def feed_as_dict(feed: ProvenFeed) -> dict[str, Any]:
 def received(answer: BrokerAnswer) -> list[dict[str, Any]]:
     """What a broker answered, question by question, and the files that were read whole: each with its sha256."""
     asked = [
-        {"from": redacted(f"{each.method} {each.url}"), "status": each.status, "bytes": each.size, "sha256": each.sha256}
+        {
+            "from": redacted(f"{each.method} {each.url}"),
+            "status": each.status,
+            "bytes": each.size,
+            "sha256": each.sha256,
+            "cut": each.cut,
+        }
         for each in answer.received
     ]
     return asked + [
-        {"from": str(each.path), "status": None, "bytes": len(each.raw), "sha256": each.sha256} for each in answer.documents
+        {"from": str(each.path), "status": None, "bytes": len(each.raw), "sha256": each.sha256, "cut": False}
+        for each in answer.documents
     ]
 
 

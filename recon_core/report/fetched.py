@@ -113,7 +113,8 @@ def _head(told: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield "control total", f"{entry['kind']}{where} {entry['stated']} (+-{entry['tolerance']}): {agreed}"
     for entry in told["received"]:
         status = f", status {entry['status']}" if entry["status"] is not None else ""
-        yield "received", f"{visible(entry['from'])}{status}, {entry['bytes']:,} bytes, sha256 {entry['sha256'][:12]}..."
+        cut = " and then no more" if entry["cut"] else ""
+        yield "received", f"{visible(entry['from'])}{status}, {entry['bytes']:,} bytes{cut}, sha256 {entry['sha256'][:12]}..."
     for note in told["notes"]:
         yield "note", visible(note)
     if told["saved"]:
