@@ -194,7 +194,8 @@ def _judge(
     flat_all = not held_there and any(entry.ok and not entry.total.stated and entry.total.account is None for entry in totals)
     flat = {ours(entry.total.account) for entry in totals if entry.ok and not entry.total.stated and entry.total.account}
     wanted = set(held) | set(settings.expect_accounts)
-    unproven = sorted(wanted - seen - flat) if not flat_all else sorted(set(settings.expect_accounts) - seen - flat)
+    unread = {ours(name) for name in answered.unread}
+    unproven = sorted((set(settings.expect_accounts) if flat_all else wanted) - seen - flat - unread)
     reasons = [answered.reason] if answered.reason else []
     positions = sum(int(str(row[2])) for row in rows)
     faults = together(int(str(row[4])) for row in rows)
@@ -213,8 +214,8 @@ def _judge(
         reason="; ".join(reasons),
         positions=positions,
         accounts=tuple(sorted(seen)),
-        everywhere=answered.status is FeedStatus.PARTIAL or bool(wrong),
-        unproven_accounts=tuple(unproven),
+        everywhere=(answered.status is FeedStatus.PARTIAL and not unread) or bool(wrong),
+        unproven_accounts=tuple(sorted({*unproven, *unread})),
         account_sql=_account_sql(settings.accounts, fallback if None in named else None),
         book_account=book_account,
         covered=covered,

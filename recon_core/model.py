@@ -152,6 +152,7 @@ class Feed:
     ``as_of`` is the time that the positions are of, from the payload or the server's Date header, never from our clock.
     ``basis`` says whether trades count from trade date or from settlement. ``lots`` declares that several rows of one key
     are lots to be summed. ``accounts`` are the accounts that the broker proved to have answered for, even without rows.
+    ``unread`` are those of a PARTIAL feed that were not read whole, where all others were: an absence proves nothing in them alone.
     ``cash`` is the money that it states, by account and currency. ``notes`` are remarks that a person should read beside the feed.
     """
 
@@ -164,6 +165,7 @@ class Feed:
     basis: Basis = "unknown"
     lots: bool = False
     accounts: tuple[str, ...] = ()
+    unread: tuple[str, ...] = ()
     coverage: tuple[str, ...] = ()
     control_totals: tuple[ControlTotal, ...] = ()
     cash: tuple[Cash, ...] = ()
@@ -183,6 +185,7 @@ class Feed:
             "control_totals": ControlTotal,
             "cash": Cash,
             "accounts": str,
+            "unread": str,
             "coverage": str,
             "notes": str,
         }
@@ -191,6 +194,8 @@ class Feed:
             if isinstance(value, str) or not isinstance(value, Sequence) or not all(isinstance(entry, kind) for entry in value):
                 raise MalformedError(f"feed: {name} is not a sequence of {kind.__name__}")
             object.__setattr__(self, name, tuple(value))
+        if self.unread and self.status is FeedStatus.COMPLETE:
+            raise MalformedError(f"feed: COMPLETE, and accounts were not read: {', '.join(self.unread)}")
         if not isinstance(self.sha256, str | None):
             raise MalformedError("feed: sha256 is not text")
         if self.as_of is not None and (not isinstance(self.as_of, datetime) or self.as_of.tzinfo is None):
@@ -203,7 +208,10 @@ class Feed:
 
     @classmethod
     def partial(cls, positions: Iterable[Position], *, reason: str, as_of: datetime | None = None, **more: Any) -> Feed:
-        """Some positions: those given are judged, an absence proves nothing. ``reason`` is what a person can act on."""
+        """Some positions: those given are judged, an absence proves nothing. ``reason`` is what a person can act on.
+
+        Where ``unread`` (one of ``more``) names the accounts concerned, an absence in the others is one.
+        """
         return cls(FeedStatus.PARTIAL, reason=reason, positions=tuple(positions), as_of=as_of, **more)
 
     @classmethod

@@ -201,6 +201,8 @@ def test_each_account_of_the_token_is_asked_and_one_that_fails_makes_the_feed_pa
         only = read(server, account=ACCOUNT)
         asked = read(server, Ask(accounts=(ACCOUNT,)))
     assert (feed.status, feed.accounts, len(feed.positions)) == (FeedStatus.PARTIAL, (ACCOUNT,), 1)
+    assert len(feed.unread) == 1
+    assert feed.unread[0] in feed.reason
     assert f"account {OTHER}: GET" in feed.reason
     assert (only.status, asked.status) == (FeedStatus.COMPLETE, FeedStatus.COMPLETE)
     assert f"account {OTHER}: not asked, for recon.yaml names others" in asked.notes

@@ -218,7 +218,7 @@ def test_each_account_of_the_token_is_asked_and_one_that_fails_makes_the_feed_pa
     with broker(None, None, **told) as server:
         feed = read(server)
     assert feed.status is FeedStatus.PARTIAL
-    assert feed.accounts == ("A1", "A3")
+    assert (feed.accounts, feed.unread) == (("A1", "A3"), ("A2",))
     assert "account A2: GET" in feed.reason
     assert [(p.account, p.quantity) for p in feed.positions] == [("A1", 10), ("A3", -1)]
 
@@ -350,14 +350,14 @@ def test_only_get_is_ever_sent_as_json_and_the_token_travels_in_headers_alone():
 
 
 @pytest.mark.case("A09")
-def test_a_run_compares_what_was_read_and_finds_nothing_missing_in_an_account_that_was_not(tmp_path: Path):
+def test_a_run_finds_what_is_missing_in_an_account_that_was_read_and_nothing_in_one_that_was_not(tmp_path: Path):
     told = {
         "A1": (held(row("MSFT"), row("TSLA", -5, -1300)), balances("A1", 4100, -1250, option_short_value=0)),
         "A2": (held(), balances("A2", 0)),
     }
     deployment = Deployment(tmp_path)
     book = [book_row("MSFT", "10", "400.25", account="A1"), book_row("TSLA", "-4", "260", account="A1")]
-    deployment.book([*book, book_row("GONE", "1", account="A2")])
+    deployment.book([*book, book_row("SOLD", "2", account="A1"), book_row("GONE", "1", account="A2")])
 
     def report() -> dict[str, Any]:
         config = f"""version: 1
@@ -372,8 +372,14 @@ brokers: {{prime: {{adapter: tradier, secrets: {{token: env:TOKEN}}, options: {{
         server.replies["/accounts/A2/positions"] = [as_json({}, 503)]
         lacking = report()
     assert [feed["status"] for feed in (*whole["feeds"], *lacking["feeds"])] == ["COMPLETE", "PARTIAL"]
-    assert sorted(types(whole)) == ["MISSING_AT_BROKER", "QUANTITY_MISMATCH"]
-    assert types(lacking) == ["QUANTITY_MISMATCH"]
+    missing = [
+        [entry["symbol"] for entry in found["discrepancies"] if entry["type"] == "MISSING_AT_BROKER"] for found in (whole, lacking)
+    ]
+    assert [sorted(symbols) for symbols in missing] == [["GONE", "SOLD"], ["SOLD"]]
+    assert sorted(types(lacking)) == ["MISSING_AT_BROKER", "QUANTITY_MISMATCH"]
+    assert lacking["feeds"][0]["unproven_accounts"] == ["A2"]
+    assert (lacking["verdict"], lacking["decision"]["halt"]) == ("incomplete", True)
+    assert any("feed prime is PARTIAL: account A2: " in reason["detail"] for reason in lacking["decision"]["reasons"])
 
 
 def trade(symbol: str, quantity: Any, price: Any, amount: Any, day: str = "2026-11-18", **more: Any) -> dict[str, Any]:

@@ -10,10 +10,13 @@ from recon_core import BrokerError, NotReadyError
 Account = TypeVar("Account")
 
 
-async def each_account(names: Iterable[str], read: Callable[[str], Awaitable[Account]]) -> tuple[list[Account], list[str]]:
-    """What ``read`` gives of each account, and why others could not be read. Raises where none could, and what is not ready."""
+async def each_account(names: Iterable[str], read: Callable[[str], Awaitable[Account]]) -> tuple[list[Account], dict[str, str]]:
+    """What ``read`` gives of each account, and by name why others could not be read.
+
+    Raises where none could, and what is not ready.
+    """
     found: list[Account] = []
-    trouble: list[str] = []
+    unread: dict[str, str] = {}
     first: BrokerError | None = None
     for name in names:
         try:
@@ -22,7 +25,7 @@ async def each_account(names: Iterable[str], read: Callable[[str], Awaitable[Acc
             raise
         except BrokerError as error:
             first = first or error
-            trouble.append(f"account {name}: {error}")
+            unread[name] = f"account {name}: {error}"
     if first is not None and not found:
         raise first
-    return found, trouble
+    return found, unread

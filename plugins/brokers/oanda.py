@@ -44,7 +44,8 @@ class Oanda(Broker):
 
     Credentials   a personal access token (``token``) that does not expire; practice tokens have a host of their own
     Proof         one list without pages, read whole, of each account of the token, and the number of open positions that the
-                  account's summary states. An account that cannot be read makes the feed PARTIAL
+                  account's summary states. An account that cannot be read makes the feed PARTIAL, and what is absent in the others
+                  is absent all the same
     As of         the Date header of the answer; lastTransactionID, which says up to which transaction, is in the notes. Yesterday's
                   holdings cannot be asked for: run at or after the close
     Basis         trade date: a fill shows at once
@@ -76,7 +77,7 @@ class Oanda(Broker):
     async def positions(self, ask: Ask) -> Feed:
         """All open positions of each account. PARTIAL where an account cannot be read."""
         names, notes = await self._accounts(ask)
-        read, trouble = await each_account(names, lambda name: self._account(name, ask))
+        read, unread = await each_account(names, lambda name: self._account(name, ask))
         positions = [position for account in read for position in account.positions]
         more: dict[str, Any] = {
             "as_of": min(account.as_of for account in read),
@@ -86,8 +87,8 @@ class Oanda(Broker):
             "cash": tuple(account.cash for account in read),
             "notes": (*notes, *(note for account in read for note in account.notes)),
         }
-        if trouble:
-            return Feed.partial(positions, reason="; ".join(trouble), **more)
+        if unread:
+            return Feed.partial(positions, reason="; ".join(unread.values()), unread=tuple(unread), **more)
         return Feed.complete(positions, **more)
 
     async def evidence(self, ask: Ask) -> Evidence:

@@ -45,7 +45,8 @@ class Tradier(Broker):
     Credentials   an access token (``token``) that does not expire; sandbox tokens have a host of their own
     Proof         one list without pages, read whole, of each account of the token; beside it the account's balances: a side
                   (long or short, stock or option) that has a value there and no row here is missing. More cannot be compared,
-                  for positions have no prices. An account that cannot be read makes the feed PARTIAL
+                  for positions have no prices. An account that cannot be read makes the feed PARTIAL,
+                  and what is absent in the others is absent all the same
     As of         the Date header of the answer. Yesterday's holdings cannot be asked for: run at or after the close
     Basis         trade date: a fill shows at once, a split perhaps the next day
     Evidence      the account's history, which is made overnight: what happened today is not in it. It has a day and no time, and
@@ -77,7 +78,7 @@ class Tradier(Broker):
     async def positions(self, ask: Ask) -> Feed:
         """All positions of each account. PARTIAL where an account cannot be read, or lacks what its balances state."""
         numbers, notes = await self._accounts(ask)
-        read, trouble = await each_account(numbers, lambda number: self._account(number, ask))
+        read, unread = await each_account(numbers, lambda number: self._account(number, ask))
         more: dict[str, Any] = {
             "as_of": min(account.as_of for account in read),
             "basis": "trade",
@@ -87,9 +88,9 @@ class Tradier(Broker):
             "notes": (*notes, *(note for account in read for note in account.notes)),
         }
         positions = [position for account in read for position in account.positions]
-        trouble += [account.trouble for account in read if account.trouble]
-        if trouble:
-            return Feed.partial(positions, reason="; ".join(trouble), **more)
+        unread |= {account.number: account.trouble for account in read if account.trouble}
+        if unread:
+            return Feed.partial(positions, reason="; ".join(unread.values()), unread=tuple(unread), **more)
         return Feed.complete(positions, **more)
 
     async def evidence(self, ask: Ask) -> Evidence:
