@@ -106,7 +106,7 @@ def _renamed(
         f"AND i_broker = {quoted(feed.alias)} AND i_account = {feed.account_sql}"
     )
     told = tuple(_told(by, [each for each in found if each.by == by]) for by in dict.fromkeys(each.by for each in found))
-    return replace(feed, mounted=replace(feed.mounted, lean=name, untrimmed=""), notes=(*feed.notes, *told, *notes))
+    return replace(feed, mounted=replace(feed.mounted, lean=name), notes=(*feed.notes, *told, *notes))
 
 
 def _told(by: str, found: Sequence[Identity]) -> str:

@@ -14,7 +14,7 @@ from decimal import Decimal
 from recon_core.columns import EXACT, MULTIPLIER, PRICE, QUANTITY, RATE
 from recon_core.elapsed import Intervals, microseconds, microseconds_sql
 from recon_core.expressions import literal
-from recon_core.sql import identifier, quoted
+from recon_core.sql import identifier, named_in, over, quoted
 
 VALUE_COLUMNS: dict[str, str] = {
     "quantity": QUANTITY,
@@ -131,9 +131,9 @@ def raw_columns(comparison: Comparison) -> list[str]:
     return [f"{side}_{name}" for side, has in sides for name in names if name in has or name not in VALUE_COLUMNS]
 
 
-def key_columns(comparison: Comparison) -> str:
-    """SQL of the keys over what ``joined`` returns, each under its own name."""
-    return ", ".join(f"coalesce(b_{key}, f_{key}) AS {key}" for key in keys(comparison))
+def key_columns(comparison: Comparison) -> dict[str, str]:
+    """SQL of the keys over what ``joined`` returns, by name."""
+    return {key: f"coalesce(b_{key}, f_{key})" for key in keys(comparison)}
 
 
 def narrowed(comparison: Comparison, table: str) -> Comparison:
@@ -146,16 +146,15 @@ def narrowed(comparison: Comparison, table: str) -> Comparison:
     return replace(comparison, book=only(comparison.book), feeds=only(comparison.feeds))
 
 
-def derived(comparison: Comparison, relation: str, *, as_carried: bool = False) -> str:
+def derived(comparison: Comparison, relation: str, *, as_carried: bool = False, asked: str | None = None) -> str:
     """SQL that turns ``relation`` (what ``joined`` returns, or rows of it) into ``pairs``, raw columns kept beside.
 
     Nested, so that each step is computed once and only where something asks for it. ``as_carried`` leaves figures in the
     narrower types that the join carried, for predicates: as exact, and at ten million pairs a fifth of the whole pass. Their
-    arithmetic gives out at 18 digits, with an error: then ask again without.
+    arithmetic gives out at 18 digits, with an error: then ask again without. ``asked`` is SQL over the pairs: columns that it
+    does not name are left out, for to plan them all takes longer than to compare a small book.
     """
     book, feeds = comparison.book.columns, comparison.feeds.columns
-    one_broker = f"{quoted(comparison.brokers[0])} AS broker," if len(comparison.brokers) == 1 else ""
-    net = "" if comparison.book.legs or comparison.feeds.legs else "'NET' AS leg,"
 
     def column(side: str, name: str) -> str:
         constants = (comparison.book if side == "b" else comparison.feeds).constants
@@ -175,50 +174,48 @@ def derived(comparison: Comparison, relation: str, *, as_carried: bool = False) 
     market = f"coalesce(nullif({column('f', 'market_price')}, 0), nullif({column('b', 'market_price')}, 0))"
     average = f"coalesce(nullif({column('f', 'avg_price')}, 0), nullif({column('b', 'avg_price')}, 0))"
     average = average if comparison.price_fallback else "NULL"
-    as_of = f"TIMESTAMP {quoted(f'{comparison.as_of:%Y-%m-%d %H:%M:%S.%f}')}"
     touched = "b_updated_at" if "updated_at" in book else "CAST(NULL AS BIGINT)"
     idle = microseconds_sql(touched, comparison.as_of, comparison.closed)
-    present = "f_quantity IS NOT NULL"
+    identified = {
+        **key_columns(comparison),
+        **({"broker": quoted(comparison.brokers[0])} if len(comparison.brokers) == 1 else {}),
+        **({} if comparison.book.legs or comparison.feeds.legs else {"leg": "'NET'"}),
+        "asset_class": either("asset_class"),
+        "isin": either("isin", broker_first=False),
+        "cusip": either("cusip", broker_first=False),
+        "in_book": "b_quantity IS NOT NULL",
+        **{
+            f"{whose}_{name}": column(side, name)
+            for name in ("quantity", "avg_price", "currency", "multiplier", "updated_at")
+            for side, whose in (("b", "book"), ("f", "broker"))
+        },
+        "price": f"coalesce({market}, {average})",
+        "at_average": f"{market} IS NULL",
+        "as_of": f"TIMESTAMP {quoted(f'{comparison.as_of:%Y-%m-%d %H:%M:%S.%f}')}",
+        "hours_untouched": f"CASE WHEN {touched} <= {microseconds(comparison.now)} THEN {idle} / 3.6e9 END",
+    }
+    present, difference = "f_quantity IS NOT NULL", "coalesce(book_quantity, 0) - coalesce(broker_quantity, 0)"
     if comparison.unproven:
         present = f"CASE WHEN {present} THEN true WHEN {comparison.unproven} THEN NULL ELSE false END"
-    identified = f"""
-        SELECT *, {key_columns(comparison)}, {one_broker} {net}
-            {either("asset_class")} AS asset_class, {either("isin", broker_first=False)} AS isin,
-            {either("cusip", broker_first=False)} AS cusip,
-            b_quantity IS NOT NULL AS in_book,
-            {column("b", "quantity")} AS book_quantity, {column("f", "quantity")} AS broker_quantity,
-            {column("b", "avg_price")} AS book_avg_price, {column("f", "avg_price")} AS broker_avg_price,
-            {column("b", "currency")} AS book_currency, {column("f", "currency")} AS broker_currency,
-            {column("b", "multiplier")} AS book_multiplier, {column("f", "multiplier")} AS broker_multiplier,
-            {column("b", "updated_at")} AS book_updated_at, {column("f", "updated_at")} AS broker_updated_at,
-            coalesce({market}, {average}) AS price, {market} IS NULL AS at_average, {as_of} AS as_of,
-            CASE WHEN {touched} <= {microseconds(comparison.now)} THEN {idle} / 3.6e9 END AS hours_untouched
-        FROM ({relation})"""
-    proven = f"""
-        SELECT *, {present} AS at_broker,
-            coalesce(broker_currency, book_currency{_assumed(comparison)}) AS currency,
-            coalesce(broker_multiplier, book_multiplier,
-                CASE WHEN {DERIVED_CLASSES} THEN NULL ELSE 1 END)::{MULTIPLIER} AS multiplier
-        FROM ({identified})"""
-    difference = "coalesce(book_quantity, 0) - coalesce(broker_quantity, 0)"
-    if comparison.unproven:
         difference = f"CASE WHEN at_broker IS NOT NULL THEN {difference} END"
-    sized = f"""
-        SELECT *, {difference} AS quantity_difference,
-            {_rates(comparison)} AS fx_rate
-        FROM ({proven})"""
-    guessed = f"""
-        SELECT *, {_unit_value(comparison)} AS unit_value,
-            TRY(round(abs(quantity_difference)::DOUBLE / nullif(abs(broker_quantity), 0)::DOUBLE * 100, 4)::DECIMAL(24,4))
-                AS near_pct
-        FROM ({sized})"""
+    derivatives = f"CASE WHEN {DERIVED_CLASSES} THEN NULL ELSE 1 END"
+    proven = {
+        "at_broker": present,
+        "currency": f"coalesce(broker_currency, book_currency{_assumed(comparison)})",
+        "multiplier": f"coalesce(broker_multiplier, book_multiplier, {derivatives})::{MULTIPLIER}",
+    }
+    sized = {"quantity_difference": difference, "fx_rate": _rates(comparison)}
+    ratio = "abs(quantity_difference)::DOUBLE / nullif(abs(broker_quantity), 0)::DOUBLE"
+    valued = {"unit_value": _unit_value(comparison), "near_pct": f"TRY(round({ratio} * 100, 4)::DECIMAL(24,4))"}
     hundredfold = f"TRY(abs(quantity_difference)::{QUANTITY} * 100)"
-    return f"""
-        SELECT * EXCLUDE (near_pct), CASE
+    percent = f"""CASE
                 WHEN {hundredfold} > exact_product(abs(broker_quantity), near_pct) THEN near_pct + 0.0001
                 WHEN {hundredfold} <= exact_product(abs(broker_quantity), near_pct - 0.0001) THEN near_pct - 0.0001
-                ELSE near_pct END::DECIMAL(38,4) AS difference_pct
-        FROM ({guessed})"""
+                ELSE near_pct END::DECIMAL(38,4)"""
+    steps = (identified, proven, sized, valued, {"difference_pct": percent})
+    if asked is not None:
+        return over(relation, named_in(asked, steps))
+    return f"SELECT * EXCLUDE (near_pct) FROM ({over(relation, steps)})"
 
 
 def _unit_value(comparison: Comparison) -> str:

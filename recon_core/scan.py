@@ -125,14 +125,11 @@ def _judged(
     } | _undetermined(policy, comparison)
     doubts = [f"{answer(place)} IS NULL" for place, tuning in enumerate(tunings) if tuning.undetermined_breaks != "false"]
     packed = ", ".join(f"{name} := {name}" for name in (*kept, *asked))
+    hit = " OR ".join((*asked, *doubts, "in_book <> at_broker"))
+    scanned = f"{_listed(counts)}, list(struct_pack({packed})) FILTER (WHERE {hit}) AS hits"
     answers = "".join(f", {sql} AS {name}" for name, sql in asked.items())
-    pairs = f"SELECT *{answers} FROM ({derived(comparison, relation, as_carried=as_carried)})"
-    connection.execute(
-        f"""CREATE OR REPLACE TEMP TABLE scanned AS
-            SELECT {_listed(counts)},
-                list(struct_pack({packed})) FILTER (WHERE {" OR ".join((*asked, *doubts, "in_book <> at_broker"))}) AS hits
-            FROM ({pairs})"""
-    )
+    pairs = derived(comparison, relation, as_carried=as_carried, asked=scanned + answers)
+    connection.execute(f"CREATE OR REPLACE TEMP TABLE scanned AS SELECT {scanned} FROM (SELECT *{answers} FROM ({pairs}))")
     (found,) = named_rows(connection.execute("SELECT * EXCLUDE (hits) FROM scanned"))
     return found
 

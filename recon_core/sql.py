@@ -6,6 +6,7 @@ expression wherever it stands in another, and plans each copy. Nested four deep,
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable, Mapping
 from itertools import zip_longest
 
@@ -25,9 +26,23 @@ def identifier(name: str) -> str:
 
 def over(query: str, steps: Steps) -> str:
     """``query`` with the helper columns beside its own."""
-    for step in steps:
+    for step in filter(None, steps):
         query = f"SELECT *, {', '.join(f'{sql} AS {name}' for name, sql in step.items())} FROM ({query})"
     return query
+
+
+def named_in(asked: str, steps: Steps) -> Steps:
+    """Of ``steps`` the helper columns that the SQL ``asked`` names, or that these are computed from."""
+    named = _words(asked)
+    kept: list[Mapping[str, str]] = []
+    for step in reversed(steps):
+        kept.append({name: sql for name, sql in step.items() if name in named})
+        named = named.union(*map(_words, kept[-1].values()))
+    return tuple(reversed(kept))
+
+
+def _words(sql: str) -> set[str]:
+    return set(re.findall(r"\w+", sql.lower()))
 
 
 def side_by_side(several: Iterable[Steps]) -> Steps:

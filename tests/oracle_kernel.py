@@ -66,6 +66,7 @@ def kernel(connection: duckdb.DuckDBPyConnection, inputs: Inputs) -> Opinion:
         )
         for number, (settings, feed) in enumerate(inputs.feeds)
     ]
+    book = book.as_noted(connection, held.faults)
     comparison = compare(book, held, feeds, policy, book_lots=inputs.book_lots, fx=inputs.fx, as_of=inputs.as_of, now=inputs.now)
     summed = inputs.book_lots or any(feed.feed.lots or feed.answer.settings.legs == "net" for feed in feeds)
     rows = None if summed else (held.positions_at(comparison.brokers), sum(feed.positions for feed in feeds))

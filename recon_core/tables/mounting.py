@@ -40,20 +40,24 @@ class Mounted:
     raw_columns: tuple[str, ...]
     keyed: bool = False
     lean: str = ""
-    """A view of the same rows whose figures and times have the cheaper types of the file where those are exact, for the join."""
+    """A view of the same rows whose figures and times have the cheaper types of the file where those are exact, for the join.
+
+    It is there once ``as_noted`` has returned.
+    """
 
     constants: Mapping[str, str] = field(default_factory=dict)
     """Columns that hold one and the same text in every row (see ``Relation``)."""
 
+    trimmed: str = ""
     untrimmed: str = ""
-    """SELECT of ``lean`` that takes the keys as the source has them; empty where it has them in no such form."""
+    """SELECTs of ``lean``, with its keys trimmed and as the source has them; both empty where it is there."""
 
     def as_noted(self, connection: duckdb.DuckDBPyConnection, faults: int) -> Mounted:
         """The same rows, the lean ones read without trimming their keys where ``faults``, the bits of all rows, know of no need."""
-        if not self.untrimmed or faults & KEY_PADDED:
-            return self
-        connection.execute(f"CREATE OR REPLACE TEMP VIEW {identifier(self.lean)} AS {self.untrimmed}")
-        return replace(self, untrimmed="")
+        chosen = self.trimmed if faults & KEY_PADDED else self.untrimmed
+        if chosen:
+            connection.execute(f"CREATE OR REPLACE TEMP VIEW {identifier(self.lean)} AS {chosen}")
+        return replace(self, trimmed="", untrimmed="")
 
     def describe_faults(self, connection: duckdb.DuckDBPyConnection, limit: int = 20) -> list[str]:
         """What is wrong, a text for each fault in the source's order: ``row 7, column Qty: 'abc' is not a number``."""
@@ -119,14 +123,14 @@ def mount(
     texts = ", ".join(f"CAST({column} AS VARCHAR)" for column in raw)
     body = over(query, shape.steps)
     rows = f"SELECT {number}, {chosen}, CASE WHEN fault & {FAULT_BITS} <> 0 THEN [{texts}] END AS raw FROM ({body})"
-    lean, untrimmed = name, ""
+    lean, trimmed, untrimmed = name, "", ""
     try:
         if relation.typed:
             connection.execute(f"CREATE OR REPLACE TEMP VIEW {identifier(name)} AS SELECT {chosen} FROM ({body})")
             lean = f"{name} lean"
             as_it_is = [column for column in columns if _is_narrow(types.get(column, ""))]
             narrow = {**shape.values, **{column: column for column in as_it_is}}
-            connection.execute(f"CREATE OR REPLACE TEMP VIEW {identifier(lean)} AS {_select(narrow, body)}")
+            trimmed = _select(narrow, body)
             untrimmed = _select(narrow | {column: column for column in plain_keys(types) if column in columns}, body)
         else:
             table = identifier(f"{name} rows")
@@ -137,7 +141,7 @@ def mount(
         raise_unreadable(error, relation, refused)
     present = frozenset(column for column in columns if types.get(column, '"NULL"') != '"NULL"')
     constants = {**relation.constants, **{column: text for column, text in missing if column in DESCRIPTIVE}}
-    return Mounted(name, present, relation, rows, raw, keyed, lean, constants, untrimmed)
+    return Mounted(name, present, relation, rows, raw, keyed, lean, constants, trimmed, untrimmed)
 
 
 def _select(values: Mapping[str, str], body: str) -> str:
