@@ -43,11 +43,13 @@ def resolve_path(pattern: str, folder: Path, day: date | None) -> Path | None:
 
 
 def date_shape(form: str) -> str:
-    """A regular expression for what strftime writes by ``form``. Raises ValueError where a part of it has no fixed shape."""
+    """A regular expression for what strftime writes by ``form``. Raises ValueError where a part has no fixed shape, or repeats."""
     parts = re.split("(%.)", form)
     unknown = [part for part in parts if part.startswith("%") and part not in _SHAPES]
     if unknown or not any(part in _SHAPES for part in parts):
         raise ValueError(f"{form!r} is no date format; it is made of {', '.join(_SHAPES)} and what stands between them")
+    if twice := [part for part in _SHAPES if parts.count(part) > 1]:
+        raise ValueError(f"{form!r} is no date format: {twice[0]} stands in it twice")
     return "".join(_SHAPES.get(part, re.escape(part)) for part in parts)
 
 
@@ -55,5 +57,5 @@ def read_date(text: str, form: str) -> datetime | None:
     """The time that ``text`` says by ``form`` (strptime), None where it does not; naive where the format has no offset."""
     try:
         return datetime.strptime(text, form)  # noqa: DTZ007  # the caller knows which zone it is in
-    except ValueError:
+    except (ValueError, re.error):  # the latter where a part of the format stands in it twice
         return None

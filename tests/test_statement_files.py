@@ -304,6 +304,9 @@ def test_json_keeps_every_digit_and_reaches_into_objects(tmp_path: Path) -> None
         ("", "is empty: 0 bytes"),
         ('"x"', "is a text or number, not an array"),
         ("[" * 100_000, "nested too deep"),
+        ('[{"symbol": "A", "side": {"long.lots": {"q": 1}, "long": {"lots.q": 2}}}]', r"record 1 says 'side\.long\.lots\.q' twice"),
+        ('[{"symbol": "A\\uD800", "quantity": 1}]', "half a surrogate pair"),
+        ('[{"\\ud800": "A", "quantity": 1}]', "half a surrogate pair"),
     ],
 )
 def test_json_that_cannot_be_believed(tmp_path: Path, content: str, message: str) -> None:
@@ -314,6 +317,31 @@ def test_json_that_cannot_be_believed(tmp_path: Path, content: str, message: str
 def test_json_records_that_are_not_there_say_what_is(tmp_path: Path) -> None:
     with pytest.raises(MalformedError, match=r"there is no 'data.rows' .*: looking for 'rows' among items"):
         feed_of(tmp_path, '{"data": {"items": []}}', name="s.json", records="data.rows")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"path": "s-{date:%Y%Y}.csv"}, "'%Y%Y' is no date format: %Y stands in it twice"),
+        ({"as_of": {"file_name": "%d%d"}}, "'%d%d' is no date format: %d stands in it twice"),
+        ({"as_of": {"line": "of (.*)", "format": "%Y %Y"}}, "'2026 2026' is not a time by '%Y %Y'"),
+    ],
+    ids=["path", "file_name", "line"],
+)
+def test_a_date_format_that_says_a_part_twice_is_refused(tmp_path: Path, options: dict[str, object], message: str) -> None:
+    with pytest.raises(MalformedError, match=message):
+        feed_of(tmp_path, "of 2026 2026\nsymbol,quantity\nA,1\n", name="s-20262026.csv", preamble="symbol", **options)
+
+
+def test_json_exponent_that_no_number_can_have_is_a_fault_of_its_row(tmp_path: Path) -> None:
+    feed = feed_of(tmp_path, '[{"symbol": "A", "quantity": 1e9999999999999999999}]', name="s.json")
+    assert faults(feed) == ["row 1, column quantity: '1e9999999999999999999' is in scientific notation: digits may be lost"]
+
+
+@pytest.mark.parametrize("name", ["s.csv", "s.json"])
+def test_a_file_of_nothing_but_the_mark_of_its_encoding_is_empty(tmp_path: Path, name: str) -> None:
+    with pytest.raises(MalformedError, match="is empty: 0 bytes"):
+        feed_of(tmp_path, b"\xff\xfe", name=name, encoding="utf-16")
 
 
 def test_json_true_and_lists_are_no_quantities(tmp_path: Path) -> None:

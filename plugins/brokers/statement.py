@@ -200,7 +200,7 @@ class Statement(Broker):
         for each in forms:
             try:
                 stamp = datetime.strptime(text.strip(), each) if each else datetime.fromisoformat(text.strip())  # noqa: DTZ007  # _placed knows the zone
-            except ValueError:
+            except (ValueError, re.error):  # the latter where a part of the format stands in it twice
                 continue
             bare = not re.search("%[HIcXs]", each) if each else bool(re.fullmatch(r"[\dW-]+", text.strip()))
             return self._placed(source, stamp, bare)

@@ -82,9 +82,10 @@ def read_delimited(path: Path, options: Mapping[str, Any], refusal: Refusal, *, 
 
 
 def as_utf8(path: Path, encoding: str, refusal: Refusal) -> Path:
-    """The file itself, or a copy of it in UTF-8. A file of 0 bytes is refused."""
+    """The file itself, or a copy of it in UTF-8. A file of 0 bytes, or with nothing behind its mark, is refused."""
+    empty = refusal.content(f"{path} is empty: 0 bytes, not even a header; was it written to the end?")
     if path.stat().st_size == 0:
-        raise refusal.content(f"{path} is empty: 0 bytes, not even a header; was it written to the end?")
+        raise empty
     if encoding == "utf-8":
         return path
     copy = scratch_file(path.suffix)
@@ -93,6 +94,8 @@ def as_utf8(path: Path, encoding: str, refusal: Refusal) -> Path:
             shutil.copyfileobj(text, target, 1 << 20)
     except UnicodeError as error:
         raise refusal.content(f"{path} is not {encoding}: {error.args[-1] if error.args else error}; set `encoding`") from None
+    if copy.stat().st_size == 0:
+        raise empty
     return copy
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -30,7 +30,11 @@ def _framed(document: Any, path: Path, options: Mapping[str, Any], refusal: Refu
     for number, record in enumerate(records, start=1):
         if not isinstance(record, dict):
             raise refusal.content(f"{path}: record {number} is {_kind(record)}, not an object")
-        flat = _flattened(record)
+        said = list(_flattened(record))
+        flat = dict(said)
+        if len(flat) != len(said):
+            twice = excerpt(_twice(said))
+            raise refusal.content(f"{path}: record {number} says {twice!r} twice; which one counts cannot be told")
         for name in flat:
             header.setdefault(name, len(header))
         rows.append(flat)
@@ -61,9 +65,9 @@ def _parsed(path: Path, encoding: str, refusal: Refusal) -> Any:
     def pairs(items: list[tuple[str, Any]]) -> dict[str, Any]:
         found = dict(items)
         if len(found) != len(items):
-            names = [name for name, _ in items]
-            twice = next(name for name in names if names.count(name) > 1)
-            raise refusal.content(f"{path}: the key {excerpt(twice)!r} stands twice in one object; which one counts cannot be told")
+            raise refusal.content(
+                f"{path}: the key {excerpt(_twice(items))!r} stands twice in one object; which one counts cannot be told"
+            )
         return found
 
     def constant(text: str) -> Any:
@@ -71,11 +75,21 @@ def _parsed(path: Path, encoding: str, refusal: Refusal) -> Any:
 
     try:
         text = plain.read_text(encoding="utf-8-sig")
-        return json.loads(text, parse_float=_plain, parse_int=str, parse_constant=constant, object_pairs_hook=pairs)
+        found = json.loads(text, parse_float=_plain, parse_int=str, parse_constant=constant, object_pairs_hook=pairs)
+        if "\\ud" in text or "\\uD" in text:
+            json.dumps(found, ensure_ascii=False).encode()
+        return found
+    except UnicodeEncodeError:
+        raise refusal.content(f"{path}: a text in it is half a surrogate pair, which is no character") from None
     except UnicodeDecodeError:
         raise refusal.content(f"{path} is not utf-8; set `encoding`") from None
     except json.JSONDecodeError as error:
         raise refusal.content(f"{path}:{error.lineno}:{error.colno}: not JSON: {error.msg}; was it written to the end?") from None
+
+
+def _twice(items: Sequence[tuple[str, Any]]) -> str:
+    names = [name for name, _ in items]
+    return next(name for name in names if names.count(name) > 1)
 
 
 def _header_of_nothing(options: Mapping[str, Any]) -> dict[str, int]:
@@ -88,7 +102,10 @@ def _header_of_nothing(options: Mapping[str, Any]) -> dict[str, int]:
 
 def _plain(text: str) -> str:
     """A JSON number without its exponent, digit for digit: unlike a spreadsheet's, it has lost none."""
-    number = Decimal(text)
+    try:
+        number = Decimal(text)
+    except ArithmeticError:  # an exponent of twenty digits
+        return text
     return f"{number:f}" if -60 < number.adjusted() < 60 else text
 
 
@@ -104,7 +121,7 @@ def _records(document: Any, where: str | None, path: Path, refusal: Refusal) -> 
         arrays = [name for name, value in found.items() if isinstance(value, list)] if isinstance(found, dict) else []
         hint = f"; say `records: {arrays[0]}`" if arrays else ""
         raise refusal.setup(f"{path}: {where or 'the file'} is {_kind(found)}, not an array of positions{hint}")
-    return found, tuple(f"{name}: {value}" for name, value in _flattened(_without_lists(document)).items())
+    return found, tuple(f"{name}: {value}" for name, value in _flattened(_without_lists(document)))
 
 
 def _without_lists(value: Any) -> dict[str, Any]:
@@ -114,16 +131,14 @@ def _without_lists(value: Any) -> dict[str, Any]:
     return {name: _without_lists(part) if isinstance(part, dict) else part for name, part in kept.items()}
 
 
-def _flattened(record: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
-    flat: dict[str, str] = {}
+def _flattened(record: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
     for name, value in record.items():
         if isinstance(value, dict):
-            flat |= _flattened(value, f"{prefix}{name}.")
-        elif value is not None:
-            flat[prefix + name] = value if isinstance(value, str) else json.dumps(value)
+            yield from _flattened(value, f"{prefix}{name}.")
+        elif value is None or isinstance(value, str):
+            yield prefix + name, value or ""
         else:
-            flat[prefix + name] = ""
-    return flat
+            yield prefix + name, json.dumps(value)
 
 
 def _kind(value: Any) -> str:

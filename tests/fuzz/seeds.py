@@ -241,6 +241,35 @@ def statements() -> Iterator[bytes]:
     yield b'7symbol,quantity,day\r\n"A""B",1,20.11.26\r\nC,2,20.11.26\r\n'
 
 
+def delimited_files() -> Iterator[bytes]:
+    from test_statement_files import FIDELITY, IBKR, SCHWAB
+
+    yield b'0symbol,quantity\r\n"A""B",1\r\nC,2\r\n'
+    yield b"0" + FIDELITY.encode()
+    yield b"1" + SCHWAB.encode()
+    yield b"1as of 2026-11-20\n\nsymbol,quantity\nA,1\n\nTotal,1\ncount: 1\n"
+    yield b"2a\nb\nsymbol;quantity\n'A;B';1\nend;1\n"
+    yield b"3" + IBKR.encode() + b"Trades,Header\n"
+    yield b"4\xef\xbb\xbfsymbol,quantity\n# note\nA,1\nSubtotal,1\n"
+    yield b"5" + "symbol,quantity\nA,1\n".encode("utf-16")
+    yield b"7of today\nsymbol\tquantity\nA\t1\n"
+    yield b"6symbol|quantity\rA\xe9|1\r"
+
+
+def json_tables() -> Iterator[bytes]:
+    yield b'0[{"symbol":"A","quantity":1.50},{"symbol":"B","quantity":-2e-3,"a":{"b":null,"c.d":[true]}}]'
+    yield b'1{"generated_at":"2026-11-20T21:00:00Z","count":2,"balances":[{"symbol":"\\ud83d\\ude00","quantity":1}]}'
+    yield b'2{"data":{"of":"x","rows":[{"instrument":{"symbol":"A"},"quantity":"1","side":"S"}]}}'
+    yield b"3" + '[{"symbol":"A","quantity":1E+40}]'.encode("utf-16")
+    yield b'2{"data":{"rows":[]}}'
+
+
+def dated_names() -> Iterator[bytes]:
+    for form, name in ((b"%Y-%m-%d", b"2026-11-20"), (b"%d%b%y", b"20Nov26"), (b"%Y%j", b"2026324"), (b"%B %d", b"May 01")):
+        yield b"0s-{date:" + form + b"}.csv\0" + name
+        yield b"1s-{date:" + form + b"}.csv\0" + name
+
+
 def positions() -> Iterator[bytes]:
     yield b"AAPL|12.5|MAIN|NET|equity|USD|180.25|187.25|1|US0378331005|037833100|2026-11-20T21:00:00+00:00|AAPL US"
     yield b"BTC|0.123456789012345678||LONG|crypto||1e-12|99999|0.01\nBTC|-1E+18|A|SHORT|||NaN|5|1000000"

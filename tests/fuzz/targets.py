@@ -18,7 +18,7 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass, fields
 from datetime import UTC, date, datetime
 from decimal import Decimal
-from functools import cache
+from functools import cache, partial
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -32,6 +32,7 @@ from recon_core.columns import PAIR_COLUMNS
 from recon_core.config.load import load_policy, load_settings
 from recon_core.config.rates import read_rates
 from recon_core.config.settings import BrokerSettings
+from recon_core.dated_files import DATE_PLACE, date_shape, read_date, resolve_path
 from recon_core.documents import Document
 from recon_core.engine import connect
 from recon_core.errors import BrokerError, ConfigError, MalformedError, RequestError
@@ -43,10 +44,15 @@ from recon_core.http import Answer, Http, Received
 from recon_core.model import Ask, Feed, FeedStatus, Position
 from recon_core.recording import Replay, read_recording
 from recon_core.records import Record
+from recon_core.scratch import scratch_folder
 from recon_core.strict_json import read_json
 from recon_core.strict_xml import read_xml
 from recon_core.symbols import forms_of, key_of
 from recon_core.syntax import ExpressionError
+from recon_core.tables.delimited import read_delimited
+from recon_core.tables.file_options import FILE_OPTIONS
+from recon_core.tables.framing import Frame, Refusal
+from recon_core.tables.json_records import read_records
 from recon_core.written_numbers import read_number
 
 HOST = load_host()
@@ -337,6 +343,58 @@ def statement() -> Read:
     return refusing(read)
 
 
+TABLE = {option: schema.get("default") for option, schema in FILE_OPTIONS.items()}
+REFUSAL = Refusal(MalformedError, MalformedError)
+LINES: list[dict[str, Any]] = [
+    {},
+    {"preamble": "symbol", "footer": ["Total", "count:"]},
+    {"preamble": 2, "delimiter": ";", "quote": "'", "footer": ["end"]},
+    {"preamble": "Open Positions,Header,", "rows_start_with": "Open Positions,Data,", "rows_end_with": "^Trades,"},
+    {"skip_lines": ["^#", "^(Sub)?total"], "quote": ""},
+    {"encoding": "utf-16"},
+    {"encoding": "latin-1", "delimiter": "|"},
+    {"delimiter": "\t", "preamble": 1},
+]
+RECORDS: list[dict[str, Any]] = [
+    {},
+    {"records": "balances"},
+    {"records": "data.rows", "columns": {"symbol": "instrument.symbol"}, "sign": {"column": "side", "short": ["S"]}},
+    {"encoding": "utf-16"},
+]
+
+
+def table(choices: Sequence[dict[str, Any]], take_apart: Callable[[Path, dict[str, Any]], Frame]) -> Read:
+    """What a file is taken apart to, before the engine reads its rows."""
+
+    def read(raw: bytes) -> object:
+        options, rest = chosen(raw, choices)
+        place = folder() / "table"
+        place.write_bytes(rest)
+        try:
+            frame = take_apart(place, TABLE | options)
+        finally:
+            for copy in scratch_folder().iterdir():
+                copy.unlink()
+        assert len(frame.header) == len(frame.references) == len(frame.types)
+        "".join((*frame.header, frame.source, *frame.skipped, *(line.text for line in (*frame.head, *frame.tail)))).encode()
+        return frame.header
+
+    return refusing(read)
+
+
+def dated(raw: bytes) -> object:
+    """A name with a date in it: which file it means, of a day or the newest."""
+    pattern, name = (part.decode("utf-8", "replace") for part in [*raw[1:].split(b"\0"), b""][:2])
+    day = NOW.date() if raw[:1] == b"1" else None
+    (form,) = DATE_PLACE.findall(pattern)[:1] or [pattern]
+    with suppress(ValueError):
+        assert date_shape(form)
+        read_date(name, form)
+    with suppress(ValueError):
+        return resolve_path(pattern, folder(), day) or name
+    return None
+
+
 def settings(raw: bytes) -> object:
     form, rest = chosen(raw, ("settings", "policy", "rates"))
     place = folder() / f"{form}.yaml"
@@ -397,7 +455,10 @@ TARGETS = {
     "symbol": Target(symbol, seeds.symbols, most_bytes=40),
     "recording": Target(refusing(recording, ConfigError), seeds.recordings, slow=4),
     "head": Target(refusing(head), seeds.heads, slow=4, most_bytes=1000),
-    # Two targets of one adapter share its runs.
+    # The targets of one adapter share its runs. These three are what `statement` does before the engine.
+    "delimited": Target(table(LINES, partial(read_delimited, refusal=REFUSAL, tabs=False)), seeds.delimited_files, slow=3),
+    "json-table": Target(table(RECORDS, partial(read_records, refusal=REFUSAL)), seeds.json_tables, slow=3),
+    "dated": Target(dated, seeds.dated_names, slow=3, most_bytes=80),
     "alpaca": Target(broker("alpaca", REST), seeds.alpaca_positions, slow=2),
     "alpaca-evidence": Target(broker("alpaca", REST, evidence=True), seeds.alpaca_evidence, slow=2),
     "tradier": Target(broker("tradier", TRADIER), seeds.tradier, slow=2),
