@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,8 @@ from recon_core.feed_times import run_time
 from recon_core.feeds import ProvenFeed, prove, unique, with_basis_note, with_coverage_note
 from recon_core.host import Host, load_host
 from recon_core.model import Ask
+from recon_core.reconcile import fingerprints_of, printed
+from recon_core.record import taken_files
 from recon_core.recording import Recording, Replay, put_down, read_recording, write_recording
 from recon_core.redaction import MASK, redacted
 from recon_core.schedule import recently_closed
@@ -108,7 +110,7 @@ def fetch(wish: Wish, *, clock: Clock) -> Fetched:
                 saved = write_recording(wish.save, recording_of(answer, at=at, as_of=as_of))
             except BrokerError as error:
                 raise ConfigError(f"--save: {error}") from None
-        feed, positions = _proven(answer, settings, as_of, at)
+        feed, positions = _proven(answer, settings, as_of, at, replayed=recording is not None)
     return Fetched(feed, positions, at, evidence, saved)
 
 
@@ -152,6 +154,8 @@ def _check_secrets(settings: BrokerSettings, folder: Path) -> None:
 
 
 def _evidence(broker: Broker, as_of: datetime | None, wish: Wish) -> Evidence:
+    if broker.asked_network:
+        broker.http.renew()
     try:
         found = awaited(broker, broker.evidence(Ask(as_of, since=wish.since)))
     except Exception as error:  # what an adapter raises says why there is no evidence
@@ -160,9 +164,11 @@ def _evidence(broker: Broker, as_of: datetime | None, wish: Wish) -> Evidence:
 
 
 def _proven(
-    answer: BrokerAnswer, settings: Settings | None, as_of: datetime | None, at: datetime
+    answer: BrokerAnswer, settings: Settings | None, as_of: datetime | None, at: datetime, *, replayed: bool
 ) -> tuple[ProvenFeed, list[dict[str, Any]]]:
-    """The feed as a run would prove it, but for the files of earlier runs and the time of other brokers' feeds."""
+    """The feed as a run would prove it, but for the time of other brokers' feeds; a recording is no old file again."""
+    taken, unasked = ({}, "") if settings is None or replayed else _taken(settings, answer.settings.alias)
+    answer = printed(answer, fingerprints_of([answer])) if taken else answer
     with connect() as connection:
         book, held, note = _book(connection, settings, as_of, at)
         latest = held.latest if held and not answer.settings.due else None  # such a one is compared with a snapshot of its day
@@ -176,15 +182,22 @@ def _proven(
             as_of=stamp,
             asked=as_of is not None,
             now=at,
-            delivered={},
+            delivered=taken,
             closed=recently_closed(schedule, stamp, at),
         )
         feed = unique(connection, feed)
         if book is not None and settings is not None:
             feed = with_basis_note(with_coverage_note(connection, feed, book.mounted), settings.book.basis)
-        if note:
-            feed = replace(feed, notes=(*feed.notes, note))
+        feed = replace(feed, notes=(*feed.notes, *filter(None, (note, unasked))))
         return feed, _rows(connection, feed)
+
+
+def _taken(settings: Settings, alias: str) -> tuple[Mapping[str, date], str]:
+    """The files that earlier runs took of a broker, by sha256; second, a remark where the store cannot be asked."""
+    try:
+        return taken_files(settings, alias), ""
+    except ReconError as error:
+        return {}, f"the store could not be asked which files earlier runs took: {str(error).partition(chr(10))[0]}"
 
 
 def _book(

@@ -93,7 +93,7 @@ def reconcile(
     book, answers = sources.book, sources.answers
     files = [name for answer in answers if answer.feed.relation for name in answer.feed.relation.files]
     shut_off(connection, [*book.files, *files], [output] if output else [])
-    book_print, prints = Fingerprint(book.origins), _fingerprints(answers)
+    book_print, prints = Fingerprint(book.origins), fingerprints_of(answers)
     now = clock()
     held = survey(connection, book.mounted, list(settings.brokers), book.source, now)
     book = replace(book, mounted=book.mounted.as_noted(connection, held.faults))
@@ -130,7 +130,7 @@ def reconcile(
         book_sha256=book_print.sha256(),
         book_notes=(*book.notes, *source_notes(held.faults)),
         survey=held,
-        feeds=tuple(replace(feed, answer=_printed(feed.answer, prints)) for feed in feeds),
+        feeds=tuple(replace(feed, answer=printed(feed.answer, prints)) for feed in feeds),
         scan=scanned,
         totals=tuple(sums),
         decision=decision,
@@ -156,13 +156,13 @@ def reconcile(
     )
 
 
-def _fingerprints(answers: Sequence[BrokerAnswer]) -> dict[str, Fingerprint]:
+def fingerprints_of(answers: Sequence[BrokerAnswer]) -> dict[str, Fingerprint]:
     """Of the feeds that lie in files, by broker; an adapter that reads bytes itself gives their sha256 with the feed."""
     bulk = ((answer.settings.alias, answer.feed.relation) for answer in answers if answer.feed.sha256 is None)
     return {alias: Fingerprint(relation.origins or relation.files) for alias, relation in bulk if relation is not None}
 
 
-def _printed(answer: BrokerAnswer, prints: Mapping[str, Fingerprint]) -> BrokerAnswer:
+def printed(answer: BrokerAnswer, prints: Mapping[str, Fingerprint]) -> BrokerAnswer:
     """The answer with the sha256 of its files."""
     own = prints.get(answer.settings.alias)
     return answer if own is None else answer._replace(feed=answer.feed.but(sha256=own.sha256()))
@@ -187,7 +187,7 @@ def _proven(
         compared = delivered and answer.settings.unchanged == "refuse"
         yield prove(
             connection,
-            _printed(answer, prints) if compared else answer,
+            printed(answer, prints) if compared else answer,
             name=f"feed_{number}",
             book=held.accounts.get(alias, ()),
             as_of=as_of,

@@ -82,11 +82,25 @@ def recall(settings: Settings) -> Known:
 
 def kept_snapshots(settings: Settings) -> tuple[Snapshot, ...]:
     """The snapshots of the book that the store knows, for one who only looks. Raises StateError where it cannot be read."""
+    with _looked_into(settings) as store:
+        return snapshots.known(store.database) if store else ()
+
+
+def taken_files(settings: Settings, broker: str) -> Mapping[str, date]:
+    """The files of a broker that earlier runs took, by sha256, for one who only looks. Raises as ``kept_snapshots``."""
+    with _looked_into(settings) as store:
+        return delivered(store.database).get(broker, {}) if store else {}
+
+
+@contextmanager
+def _looked_into(settings: Settings) -> Iterator[Store | None]:
+    """The store, None where there is none yet: it is not made."""
     url = store_url(settings.store, settings.folder)
     if not has_store(url, settings.state_dir):
-        return ()
+        yield None
+        return
     with open_store(url, settings.state_dir, create=False, check=False) as store:
-        return snapshots.known(store.database)
+        yield store
 
 
 @dataclass(frozen=True, slots=True)

@@ -230,3 +230,33 @@ def test_a_run_keeps_the_bytes_again_in_the_same_output_folder(deployment: Deplo
         kept = [json.loads(deployment.run("--json", "--output", "out", **ALPACA).stdout)["feeds"][0]["raw"] for _ in range(2)]
     assert len({*kept}) == 2
     assert all((deployment.folder / folder / "recording.json").exists() for folder in kept)
+
+
+def test_the_evidence_has_a_deadline_of_its_own(deployment: Deployment) -> None:
+    with serving({"/v2/positions": Reply("[]", stall="drip"), "/v2/account": as_json(ACCOUNT)}) as server:
+        config = CONFIG.format(url=server.url).replace("adapter: alpaca", "adapter: alpaca\n    deadline_seconds: 2")
+        deployment.write("recon.yaml", config)
+        found = fetched(deployment, "--evidence", code=3)
+        asked = [request.path.partition("?")[0] for request in server.requests]
+    assert "within the feed's deadline of 2 s" in str(found["reason"])
+    assert any(path.startswith("/v2/account/activities") for path in asked), "what came after the time of the positions was up"
+    assert "deadline" not in found["evidence"]["reason"]
+
+
+def test_a_file_that_an_earlier_run_took_is_known_again(tmp_path: Path) -> None:
+    deployment = Deployment(tmp_path)
+    deployment.book([book_row("MSFT", "7", updated_at="2026-11-19T20:00:00Z")])
+    deployment.config(as_of="2026-11-19T21:00:00Z")
+    deployment.feed([feed_row("MSFT", "7")])
+    assert deployment.run().returncode == 0
+    before = {path.name: path.read_bytes() for path in (tmp_path / ".state").iterdir() if path.is_file()}
+    assert deployment.command("brokers", "fetch", "prime").returncode == 0, "of the same day it is no old file"
+    deployment.book([book_row("MSFT", "7", updated_at="2026-11-20T20:00:00Z")])
+    deployment.config()
+    again = deployment.command("brokers", "fetch", "prime", "--json")
+    assert (again.returncode, json.loads(again.stdout)["status"]) == (3, "NOT_READY")
+    assert "the very bytes that were delivered for 2026-11-19" in json.loads(again.stdout)["reason"]
+    assert {path.name: path.read_bytes() for path in (tmp_path / ".state").iterdir() if path.is_file()} == before
+    (tmp_path / ".state" / "recon.sqlite").write_bytes(b"no store")
+    damaged = deployment.command("brokers", "fetch", "prime")
+    assert "the store could not be asked which files earlier runs took" in damaged.stdout

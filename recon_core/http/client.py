@@ -75,6 +75,10 @@ class Http:
         if stack is not None:
             await stack.aclose()
 
+    def renew(self) -> None:
+        """Let the deadline begin anew with the next request: what is asked from now on is a reading of its own."""
+        self._ends = None
+
     async def get_json(
         self, url: str, *, headers: Mapping[str, str] | None = None, params: Mapping[str, str] | None = None
     ) -> Answer:
