@@ -118,6 +118,11 @@ def test_a_row_that_is_neither_is_refused(tmp_path: Path, units: int, side: str)
 
 
 @pytest.mark.case("E05")
+def test_a_file_that_would_take_too_much_memory_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(MalformedError, match="larger than the limit of 16,777,216 bytes"):
+        read(tmp_path, document(statement(holding())) + b" " * (16 << 20))
+
+
 def test_a_security_held_both_ways_has_two_legs(tmp_path: Path) -> None:
     feed = read(tmp_path, document(statement(holding(), holding(units=30, side="SHORT", held_in="SHORT"), holding("594918104"))))
     legs = [(position.symbol, position.leg, position.quantity) for position in feed.positions]

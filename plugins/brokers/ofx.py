@@ -35,6 +35,7 @@ FEES = ("COMMISSION", "TAXES", "FEES", "LOAD")
 CASH = ("INVBANKTRAN", "INCOME", "INVEXPENSE", "MARGININTEREST", "RETOFCAP")
 CLOSURES = {"ASSIGN": ("assignment", 1), "EXERCISE": ("exercise", -1), "EXPIRE": ("expiry", 0)}
 EXACT = Context(prec=200)
+MOST_BYTES = 16 * 1024 * 1024  # a year of a busy account has a tenth of it, and its tree takes five times as much memory
 
 
 class Ofx(Broker):
@@ -88,7 +89,8 @@ class Ofx(Broker):
         return transactions(self._statements(ask), self.settings, ask.since)
 
     def _statements(self, ask: Ask) -> list[Statement]:
-        return [found for document in self.documents(ask) for found in read_statements(document.raw, document.name)]
+        documents = self.documents(ask, most_bytes=MOST_BYTES)
+        return [found for document in documents for found in read_statements(document.raw, document.name)]
 
 
 def snapshot(statements: Sequence[Statement], settings: Mapping[str, Any]) -> Feed:
