@@ -1,46 +1,247 @@
 """Why book and broker differ, by arithmetic: which rows of the broker's own evidence add up to the difference, exactly.
 
-Pure: no clock, no network, no disk. The order in which evidence came decides nothing.
+Pure: no clock, no network, no disk. The order in which evidence came decides nothing. A row bears on one position alone, so it is
+consumed once in a run; an announced event that moves two positions explains both, or neither.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from dataclasses import replace
+from datetime import UTC, datetime
 from decimal import Decimal, localcontext
+from fractions import Fraction
 
-from recon_core.explanation import Difference, Explanation, Key, Term
-from recon_core.terms import Told, terms_of
+from recon_core import reasons
+from recon_core.announced import Announced, announced
+from recon_core.combining import Found, combined, partly
+from recon_core.explanation import EXACT, Difference, Explanation, Key, Term
+from recon_core.instruments import Instruments
+from recon_core.subsets import EFFORT, adding_up
+from recon_core.terms import Bearing, Told, last_day, since, terms_of
 
-PRECISION = 120
-"""Digits that sums are made with: more than any two quantities of 38 digits have, so that nothing is rounded."""
+EFFORT_OF_A_RUN = 1 << 32
+"""Bits of sums in all that is looked for (see subsets): some seconds."""
+
+MOST_OF_A_RATIO = 20
+PRICES_APART = Fraction(1, 200)
+"""What an inferred split allows: a ratio of numbers up to 20, and prices in the inverse ratio within 0.5 %."""
 
 
 def explain(differences: Sequence[Difference], told: Mapping[str, Told], *, as_of: datetime) -> dict[Key, Explanation]:
-    """An explanation of each difference, by what its broker told (by the broker's name in the book); nothing later than ``as_of``
-    counts."""
-    with localcontext() as context:
-        context.prec = PRECISION
+    """An explanation of each difference of a quantity, by what its broker told (by the book's name of the broker).
+
+    Nothing later than ``as_of`` counts, and what the last agreement covers only where nothing later explains it.
+    """
+    with localcontext(EXACT):
         found: dict[Key, Explanation] = {}
-        for broker in sorted({difference.broker for difference in differences}):
-            theirs = [difference for difference in differences if difference.broker == broker]
-            terms = terms_of(told[broker], theirs, as_of=as_of)[0] if broker in told else {}
-            found |= {difference.key: _explained(difference, terms.get(difference.key, ())) for difference in theirs}
+        wanted = sorted((each for each in differences if each.quantity_difference), key=lambda each: each.key)
+        effort = min(EFFORT, EFFORT_OF_A_RUN // max(len(wanted), 1))
+        for broker in sorted({each.broker for each in wanted}):
+            theirs = [each for each in wanted if each.broker == broker]
+            found |= _Desk(theirs, told.get(broker), as_of, effort).explanations()
         return found
 
 
-def _explained(difference: Difference, terms: Sequence[Term]) -> Explanation:
-    wanted = difference.quantity_difference
-    fitting = [term for term in terms if term.effect == wanted]
-    if not fitting:
-        return Explanation(status="UNEXPLAINED", cause="UNEXPLAINED", residual=wanted, causes=("UNEXPLAINED",))
-    term = fitting[-1]
+class _Desk:
+    """The differences of one broker, and all that it told of them."""
+
+    def __init__(self, differences: Sequence[Difference], told: Told | None, as_of: datetime, effort: int) -> None:
+        self._differences = differences
+        self._told = told
+        self._as_of = as_of
+        self._effort = effort
+        self._bearing = terms_of(told, differences, as_of=as_of) if told else Bearing()
+        self._announced: dict[Key, list[Announced]] = {}
+        if told and told.evidence.corporate_actions:
+            instruments = Instruments(differences, told.aliases, net=told.legs == "net")
+            actions = told.evidence.corporate_actions
+            self._announced = announced(actions, instruments, self._bearing.terms, as_of=last_day(as_of))
+        self._on_file = {key for key, events in self._announced.items() if events}
+
+    def explanations(self) -> dict[Key, Explanation]:
+        """Each difference explained, as far as it goes."""
+        found = {each.key: self._explained(each) for each in self._differences}
+        while alone := [each for each in self._differences if self._stands_alone(each.key, found)]:
+            for each in alone:  # an event that must explain another position, too, and does not
+                used = {term.id for term in found[each.key].terms}
+                self._announced[each.key] = [event for event in self._announced[each.key] if event.term.id not in used]
+            found |= {each.key: self._explained(each) for each in alone}
+        return found
+
+    def _stands_alone(self, key: Key, found: Mapping[Key, Explanation]) -> bool:
+        ids = {term.id for term in found[key].terms if term.kind == "announced"}
+        events = [event for event in self._announced.get(key, ()) if event.term.id in ids]
+        return any(
+            not any(term.kind == "announced" and term.id == event.term.id for term in found[other].terms)
+            for event in events
+            for other in event.also
+        )
+
+    def _explained(self, difference: Difference) -> Explanation:
+        terms = self._bearing.terms.get(difference.key, [])
+        agreed = difference.agreed_at
+        later = [term for term in terms if agreed is None or since(term, agreed)]
+        events = self._announced.get(difference.key, [])
+        later_events = [event for event in events if agreed is None or since(event.term, agreed)]
+        exhaustive = True
+        for some, some_events, early in ((later, later_events, False), (terms, events, True)):
+            if early and len(some) == len(later) and len(some_events) == len(later_events):
+                continue
+            found = combined(difference, some, some_events, by_id=self._bearing.by_id, effort=self._effort)
+            exhaustive = exhaustive and found.exhaustive
+            if found.terms:
+                return self._story(difference, found, early=early)
+        return (
+            self._inferred_split(difference)
+            or self._phantom(difference)
+            or self._partly(difference, later, exhaustive=exhaustive)
+            or self._unexplained(difference, terms, exhaustive=exhaustive)
+        )
+
+    def _story(self, difference: Difference, found: Found, *, early: bool) -> Explanation:
+        """The explanation that a set of terms gives."""
+        terms = self._stamped(self._of_parts(difference.key, found.terms))
+        why = reasons.of(terms, lag=difference.settlement_lag)
+        if early:
+            why += "; " + reasons.early(terms, difference)
+        if found.ties:
+            why += "; " + reasons.ties(found.ties)
+        if not found.exhaustive:
+            why += "; " + reasons.NOT_ALL_TRIED
+        return _explanation(difference, terms, why, ties=found.ties, inferred=any(term.kind == "book_fill" for term in terms))
+
+    def _of_parts(self, key: Key, terms: Sequence[Term]) -> list[Term]:
+        """Fills of an order of which the book seems to have others: where it is not known by id which ones the book has."""
+        if self._bearing.by_id:
+            return list(terms)
+        chosen = {(term.kind, term.id) for term in terms}
+        others = {
+            term.order_id for term in self._bearing.terms.get(key, ()) if term.kind == "fill" and (term.kind, term.id) not in chosen
+        } - {None}
+        return [
+            replace(term, cause="PARTIAL_FILL") if term.cause == "MISSED_FILL" and term.order_id in others else term
+            for term in terms
+        ]
+
+    def _stamped(self, terms: Sequence[Term]) -> tuple[Term, ...]:
+        """The terms, with the digest of the bytes that each was read from."""
+        digests = self._told.digests if self._told else {}
+        return tuple(replace(term, sha256=_digest(term.source, digests)) if term.source else term for term in terms)
+
+    def _inferred_split(self, difference: Difference) -> Explanation | None:
+        """A split of which no record is on file, read off quantity and price."""
+        on_file = {term.kind for term in self._bearing.terms.get(difference.key, ())} & reasons.RATIO_KINDS
+        ratio = _ratio(difference)
+        if ratio is None or on_file or difference.key in self._on_file:
+            return None
+        split = f"{ratio.numerator} for {ratio.denominator}"
+        term = self._made_up(
+            difference,
+            id=f"inferred {split}",
+            kind="split" if ratio > 1 else "reverse_split",
+            cause="CORPORATE_ACTION",
+            event=f"inferred {split} {difference.symbol}",
+            said=f"inferred from quantities and average prices: {split}",
+        )
+        found = _explanation(difference, (term,), reasons.inferred_split(difference, split), inferred=True)
+        return replace(found, diverged_on=None)  # no record says when
+
+    def _phantom(self, difference: Difference) -> Explanation | None:
+        """What the book has and nothing made, by evidence that reaches back to when the book opened it."""
+        book, told = difference.book, self._told
+        if told is None or book is None or book.opened_at is None or (difference.reported and difference.reported.quantity):
+            return None
+        agreed = difference.agreed_at is not None and difference.agreed_at >= book.opened_at
+        reaches = told.evidence.complete and (told.since is None or told.since <= book.opened_at)
+        if agreed or not reaches or difference.key in self._bearing.touched or difference.key in self._on_file:
+            return None
+        term = self._made_up(
+            difference,
+            id="the book's row",
+            kind="book_fill",
+            cause="PHANTOM",
+            on=book.opened_at.astimezone(UTC).date(),
+            at=book.opened_at,
+            price=book.avg_price,
+            currency=book.currency,
+            multiplier=book.multiplier,
+        )
+        return _explanation(difference, (term,), reasons.phantom(difference, told.since), inferred=True)
+
+    def _made_up(self, difference: Difference, **known: object) -> Term:
+        """All of the difference as one term, of which the broker has no row."""
+        values: dict[str, object] = {
+            "broker": difference.broker, "account": difference.account, "symbol": difference.symbol, "leg": difference.leg,
+            "quantity": difference.quantity_difference.copy_negate(), "on": last_day(self._as_of),
+        }  # fmt: skip
+        return Term(**(values | known))  # type: ignore[arg-type]
+
+    def _partly(self, difference: Difference, terms: Sequence[Term], *, exhaustive: bool) -> Explanation | None:
+        found = partly(difference, terms, by_id=self._bearing.by_id)
+        if not found.terms:
+            return None
+        chosen = self._stamped(self._of_parts(difference.key, found.terms))
+        why = reasons.of(chosen, lag=difference.settlement_lag)
+        whole = _explanation(difference, chosen, why, ties=found.ties, inferred=any(term.kind == "book_fill" for term in chosen))
+        more = self._more(difference, exhaustive=exhaustive)
+        return replace(whole, why="; ".join((f"{why}: that leaves {reasons.number(whole.residual)}", *more)))
+
+    def _unexplained(self, difference: Difference, terms: Sequence[Term], *, exhaustive: bool) -> Explanation:
+        why = "; ".join((reasons.nothing(difference, terms, self._told), *self._more(difference, exhaustive=exhaustive)))
+        return _explanation(difference, (), why)
+
+    def _more(self, difference: Difference, *, exhaustive: bool) -> list[str]:
+        """What else a person should know who looks for the rest."""
+        more = [] if exhaustive else [reasons.NOT_ALL_TRIED]
+        overdue = self._bearing.overdue.get(difference.key, [])
+        late = adding_up([term.quantity for term in overdue], difference.quantity_difference.copy_negate(), effort=self._effort)
+        if late.places:
+            more.append(reasons.overdue([overdue[place] for place in late.places]))
+        if self._told is not None and not self._told.evidence.complete:
+            more.append(f"evidence is not complete: {self._told.evidence.reason or 'the broker does not say why'}")
+        return more + self._bearing.notes[: reasons.SHOWN]
+
+
+def _explanation(difference: Difference, terms: Sequence[Term], why: str, *, ties: int = 0, inferred: bool = False) -> Explanation:
+    """What the terms explain of the difference; nothing where there are none."""
+    residual = difference.quantity_difference - sum((term.effect for term in terms), Decimal(0)) or Decimal(0)
+    if not terms:
+        return Explanation(status="UNEXPLAINED", cause="UNEXPLAINED", causes=("UNEXPLAINED",), residual=residual, why=why)
+    greatest = max(terms, key=lambda term: abs(term.quantity))
+    settling = [term.settles_on for term in terms if term.cause == "UNSETTLED" and term.settles_on]
     return Explanation(
-        status="EXPLAINED",
-        cause=term.cause,
-        residual=Decimal(0),
-        terms=(term,),
-        causes=(term.cause,),
-        ties=len(fitting) - 1,
-        diverged_on=term.on,
+        status="PARTLY" if residual else "EXPLAINED",
+        cause=greatest.cause,
+        residual=residual,
+        terms=tuple(terms),
+        causes=tuple(sorted({term.cause for term in terms})),
+        inferred=inferred,
+        ties=ties,
+        why=why,
+        clears_on=max(settling, default=None),
+        diverged_on=min(term.on for term in terms),
+        event=next((term.event for term in (greatest, *terms) if term.event), None),
     )
+
+
+def _ratio(difference: Difference) -> Fraction | None:
+    """Broker to book, where that is a ratio of small numbers and the average prices are in the inverse one."""
+    book, broker = difference.book, difference.reported
+    if book is None or broker is None or not book.quantity or not book.avg_price or not broker.avg_price:
+        return None
+    if any(
+        mine is not None and theirs is not None and mine != theirs
+        for mine, theirs in ((book.currency, broker.currency), (book.multiplier, broker.multiplier))
+    ):
+        return None
+    ratio = Fraction(broker.quantity) / Fraction(book.quantity)
+    paid, worth = (Fraction(side.quantity) * Fraction(side.avg_price or 0) for side in (book, broker))
+    small = 0 < ratio != 1 and max(ratio.numerator, ratio.denominator) <= MOST_OF_A_RATIO
+    return ratio if small and abs(paid - worth) <= PRICES_APART * abs(worth) else None
+
+
+def _digest(source: str, digests: Mapping[str, str]) -> str | None:
+    """The digest of the longest place that begins ``source``; page 1 does not begin page 10."""
+    places = [place for place in digests if source.startswith(place) and not source[len(place) : len(place) + 1].isalnum()]
+    return digests[max(places, key=len)] if places else None

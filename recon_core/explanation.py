@@ -41,6 +41,9 @@ Key = tuple[str, str, str, str]
 
 Status = Literal["EXPLAINED", "PARTLY", "UNEXPLAINED"]
 
+EXACT = Context(prec=120)
+"""More digits than sums of quantities have: whoever adds them up in it rounds nothing."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Term:
@@ -79,7 +82,7 @@ class Term:
     @property
     def effect(self) -> Decimal:
         """What it adds to ``quantity_difference`` (book - broker) while the book does not have it."""
-        return -self.quantity
+        return self.quantity.copy_negate()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -42,7 +42,7 @@ class Instruments:
         """The position that a row moves; ``moves`` has the sign of its quantity."""
         return self._leg(self.named(account, name), name.leg, moves)
 
-    def named(self, account: str, name: Named) -> list[Difference]:
+    def named(self, account: str, name: Named) -> Sequence[Difference]:
         """The positions of one instrument: one, or its legs; empty where none, or more than one instrument, is meant."""
         asked = (account, name)
         if asked not in self._found:  # of many rows few names

@@ -2,35 +2,16 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
-from typing import Literal, TypeVar
+from datetime import UTC, date, datetime
+from typing import Any, Literal, TypeVar
 
+from recon_core.bookings import bookings
 from recon_core.evidence import Evidence, Fill, Movement
 from recon_core.explanation import Difference, Key, Term
 from recon_core.instruments import Instruments, Named
-
-CAUSE_OF = {
-    "split": "CORPORATE_ACTION",
-    "reverse_split": "CORPORATE_ACTION",
-    "spin_off": "CORPORATE_ACTION",
-    "merger": "CORPORATE_ACTION",
-    "stock_dividend": "CORPORATE_ACTION",
-    "symbol_change": "SYMBOL_CHANGE",
-    "transfer": "TRANSFER",
-    "expiry": "OPTION_EXPIRY",
-    "exercise": "EXERCISE",
-    "assignment": "ASSIGNMENT",
-    "liquidation": "CLOSED_BY_BROKER",
-    "removal": "CLOSED_BY_BROKER",
-    "fee_in_kind": "FEE_IN_KIND",
-}
-"""The cause by the kind of a movement; ``delivery`` has that of its option, and what is not here is UNCLASSIFIED."""
-
-OF_AN_ISSUER = frozenset(kind for kind, cause in CAUSE_OF.items() if cause in ("CORPORATE_ACTION", "SYMBOL_CHANGE"))
-"""Kinds of which all rows of one event stand or fall together."""
+from recon_core.own_fills import OwnFills
 
 _Row = TypeVar("_Row", Fill, Movement)
 
@@ -57,22 +38,41 @@ class Told:
     book_orders: frozenset[str] | None = None
 
 
-def terms_of(told: Told, differences: Sequence[Difference], *, as_of: datetime) -> tuple[dict[Key, list[Term]], list[str]]:
-    """The terms of each position, oldest first and none later than ``as_of``; second, what could not be used, and why."""
+@dataclass(slots=True)
+class Bearing:
+    """What bears on each position, oldest first: what the broker has and the book may lack.
+
+    ``by_id`` says that the fills among them are known not to be in the book, and all of them. ``overdue`` is what was to settle by
+    now, on the side that counts by settlement. ``touched`` are the positions of which anything was told at all.
+    """
+
+    by_id: bool = False
+    terms: dict[Key, list[Term]] = field(default_factory=dict)
+    overdue: dict[Key, list[Term]] = field(default_factory=dict)
+    touched: set[Key] = field(default_factory=set)
+    notes: list[str] = field(default_factory=list)
+
+
+def terms_of(told: Told, differences: Sequence[Difference], *, as_of: datetime) -> Bearing:
+    """The terms of each position, none later than ``as_of``, and what could not be used, and why."""
+    bearing = Bearing()
     instruments = Instruments(differences, told.aliases, net=told.legs == "net")
-    notes: list[str] = []
-    found: defaultdict[Key, list[Term]] = defaultdict(list)
-    for fill in _once(told.evidence.fills, told, notes):
-        name = Named(fill.symbol, fill.raw_symbol, fill.isin, fill.cusip, fill.currency, fill.leg)
-        position = instruments.position(_account(fill, told), name, 1 if fill.quantity > 0 else -1)
-        if position is not None and fill.quantity:
-            found[position.key].append(_filled(fill, position))
-    for terms in found.values():
-        terms.sort(key=order)
-    last = max(as_of.date(), as_of.astimezone(UTC).date())
-    return {
-        key: [term for term in terms if (term.at <= as_of if term.at else term.on <= last)] for key, terms in found.items()
-    }, notes
+    fills = _once(told.evidence.fills, told, bearing.notes)
+    movements = _once(told.evidence.movements, told, bearing.notes)
+    own = OwnFills(told.book_fills, told.book_orders, [*fills, *movements], since=told.since, as_of=as_of)
+    bearing.by_id = own.usable
+    bearing.notes += own.notes
+    for account, fill in fills:
+        _take_fill(account, fill, instruments, own, bearing, last_day(as_of))
+    for (account, row), named, term in bookings(movements, instruments):
+        bearing.touched.update(each.key for each in named)
+        if term is not None and not own.has(account, row):
+            _put(bearing.terms, term)
+    if own.usable and told.evidence.complete:
+        _take_own(own.unknown, Instruments(differences, {}, net=told.legs == "net"), told, bearing)
+    for terms in (*bearing.terms.values(), *bearing.overdue.values()):
+        terms[:] = sorted((term for term in terms if not_after(term, as_of)), key=order)
+    return bearing
 
 
 def order(term: Term) -> tuple[datetime, str, str]:
@@ -80,28 +80,87 @@ def order(term: Term) -> tuple[datetime, str, str]:
     return term.at or datetime(term.on.year, term.on.month, term.on.day, tzinfo=UTC), term.id, term.kind
 
 
-def _account(row: Fill | Movement, told: Told) -> str:
-    return told.accounts.get(row.account, row.account) if row.account else told.account or ""
+def last_day(as_of: datetime) -> date:
+    """The day of a run, by its own clock or by UTC, whichever is later."""
+    return max(as_of.date(), as_of.astimezone(UTC).date())
 
 
-def _once(rows: Sequence[_Row], told: Told, notes: list[str]) -> Iterable[_Row]:
-    """Each row once, by account and id: of two alike one, of two that contradict each other neither."""
+def not_after(term: Term, as_of: datetime) -> bool:
+    """Whether it happened by then; a day without an hour counts from its beginning."""
+    return term.at <= as_of if term.at else term.on <= last_day(as_of)
+
+
+def since(term: Term, agreed_at: datetime) -> bool:
+    """Whether it may have happened after then: of a day without an hour, on that very day."""
+    return term.at > agreed_at if term.at else term.on >= min(agreed_at.date(), agreed_at.astimezone(UTC).date())
+
+
+def _once(rows: Sequence[_Row], told: Told, notes: list[str]) -> list[tuple[str, _Row]]:
+    """Each row once, by account and id, with the book's name of its account: of two alike one, of two that contradict each other
+    neither."""
     first: dict[tuple[str, str], _Row] = {}
     doubtful: set[tuple[str, str]] = set()
     for row in rows:
-        known = first.setdefault((_account(row, told), row.id), row)
-        if known is not row and replace(known, source="") != replace(row, source=""):
-            doubtful.add((_account(row, told), row.id))
+        account = told.accounts.get(row.account, row.account) if row.account else told.account or ""
+        known = first.setdefault((account, row.id), row)
+        if known is not row and _content(known) != _content(row):
+            doubtful.add((account, row.id))
     for account, identity in sorted(doubtful):
-        notes.append(f"{account}: two rows have the id {identity} and say different things: neither counts")
-    return [row for key, row in first.items() if key not in doubtful]
+        notes.append(f"rows of {account or 'no account'} with the id {identity} contradict each other: none of them counts")
+    if unnamed := sum(not account for account, _ in first):
+        notes.append(f"{unnamed:,} rows name no account, and none is configured: they count for nothing")
+    return [(key[0], row) for key, row in first.items() if key not in doubtful]
 
 
-def _filled(fill: Fill, position: Difference) -> Term:
+def _content(row: _Row) -> _Row:
+    """All that a row says of what happened; it may stand in two places."""
+    where: dict[str, Any] = {name: "" for name in ("source", "raw") if hasattr(row, name)}
+    return replace(row, **where)
+
+
+def _put(terms: dict[Key, list[Term]], term: Term) -> None:
+    terms.setdefault((term.broker, term.account, term.symbol, term.leg), []).append(term)
+
+
+def _take_fill(account: str, fill: Fill, instruments: Instruments, own: OwnFills, bearing: Bearing, today: date) -> None:
+    name = _name(fill)
+    bearing.touched.update(each.key for each in instruments.named(account, name))
+    position = instruments.position(account, name, 1 if fill.quantity > 0 else -1)
+    if position is None or not fill.quantity:
+        return
+    term = _filled(fill, position, own.cause(account, fill))
+    lag = position.settlement_lag if fill.settles_on else None
+    pending = fill.settles_on is not None and fill.settles_on > today
+    if lag == "book" and pending:
+        _put(bearing.terms, replace(term, cause="UNSETTLED"))
+        return
+    if lag == "broker":  # the book has it early, if it has it
+        early = replace(term, cause="UNSETTLED", quantity=term.quantity.copy_negate())
+        if not own.usable or own.has(account, fill):
+            _put(bearing.terms if pending else bearing.overdue, early)
+        if pending:
+            return
+    if not own.has(account, fill):
+        _put(bearing.terms, term)
+
+
+def _take_own(unknown: Sequence[Fill], instruments: Instruments, told: Told, bearing: Bearing) -> None:
+    for fill in unknown:
+        position = instruments.position(fill.account or told.account or "", _name(fill), -1 if fill.quantity > 0 else 1)
+        if position is not None and fill.quantity:
+            term = _filled(fill, position, "PHANTOM")
+            _put(bearing.terms, replace(term, kind="book_fill", quantity=fill.quantity.copy_negate()))
+
+
+def _name(fill: Fill) -> Named:
+    return Named(fill.symbol, fill.raw_symbol, fill.isin, fill.cusip, fill.currency, fill.leg)
+
+
+def _filled(fill: Fill, position: Difference, cause: str) -> Term:
     return Term(
         id=fill.id,
         kind="fill",
-        cause="MISSED_FILL",
+        cause=cause,
         broker=position.broker,
         account=position.account,
         symbol=position.symbol,
@@ -116,4 +175,5 @@ def _filled(fill: Fill, position: Difference) -> Term:
         order_id=fill.order_id,
         settles_on=fill.settles_on,
         source=fill.source,
+        raw=getattr(fill, "raw", ""),
     )

@@ -44,3 +44,8 @@ def test_fees_are_taken_from_a_profit_and_an_unknown_price_leaves_it_unknown():
     assert known.total == Decimal("106.25")
     unknown = ProfitAndLoss(method="average", currency=None, realised=None, cash_in_lieu=Decimal(0), fees=Decimal(0))
     assert unknown.total is None
+
+
+def test_a_difference_of_many_digits_is_exact():
+    many = difference("12345678901234567890.123456789012345678", "0.000000000000000001")
+    assert many.quantity_difference == Decimal("12345678901234567890.123456789012345677")
