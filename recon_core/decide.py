@@ -73,7 +73,10 @@ def _by_rule(policy: Policy, entry: Halting) -> Reason:
 def _by_escalation(policy: Policy, escalation: Escalation, total: Total) -> Reason:
     unknown = total.tripped.get(escalation.name) is None
     money = "unknown" if total.total_impact is None else _money(total.total_impact)
-    words = f"total_impact {money}, missing_count {total.missing_count:,}, break_count {total.break_count:,}"
+    counted, missing = total.as_incidents or (total.break_count, total.missing_count)
+    words = f"total_impact {money}, missing_count {missing:,}, break_count {counted:,}"
+    if total.as_incidents:
+        words += f" (counting incidents; by position {total.missing_count:,} and {total.break_count:,})"
     where = "" if total.scope == "firm" else f" in {total.name}"
     said = f"{escalation.when} {'cannot be ruled out' if unknown else 'holds'}"
     count, breaks = total.behind[escalation.name]

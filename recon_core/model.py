@@ -262,6 +262,8 @@ class Total:
     tripped: Mapping[str, bool | None]
     behind: Mapping[str, tuple[int, tuple[str, ...]]]
     """By escalation, how many breaks its predicate speaks of, and the ids of the worst 100."""
+    as_incidents: tuple[int, int] | None = None
+    """``break_count`` and ``missing_count`` as escalations have them where the policy counts incidents: those of one as one."""
 
     @property
     def name(self) -> str:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import duckdb
 
+from recon_core import incidents
 from recon_core.acceptance import in_force
 from recon_core.book import Book
 from recon_core.book.survey import Survey, survey
@@ -114,12 +115,14 @@ def reconcile(
     accepted, over = in_force(known.accepted, as_of.date())
     outgrown = silence(connection, policy, as_of.date(), accepted)
     ended = (*over, *outgrown)
+    incidents.group(connection, comparison, held, scanned, {})
     sums = totals(connection, policy)
     doubts = [Doubt(feed.alias, str(feed.status), feed.reason, _in_doubt(feed)) for feed in feeds if not feed.proven]
     decision = decide(policy, halting(connection, policy.scope), sums, doubts)
     quiet = silenced(connection)
     listed = tuple(worst(connection, LISTED))
     impacts, counted = rule_impacts(connection, policy), tallies(connection)
+    causes = incidents.gathered(connection, LISTED)
     # Last, for the fingerprints are taken meanwhile: a file that is not what it was ends the run here.
     return Verdict(
         as_of=as_of,
@@ -153,6 +156,8 @@ def reconcile(
         accepted=accepted,
         ended=ended,
         identities=tuple(identities),
+        incidents=causes,
+        incident_of=incidents.membership(connection, [entry["id"] for entry in listed]) if causes else {},
     )
 
 

@@ -15,6 +15,13 @@ from recon_core.sql import quoted
 
 _SCOPE_KEYS: dict[Scope, str] = {"firm": "", "broker": "broker", "account": "broker, account"}
 
+_IN_INCIDENTS = "(SELECT * FROM breaks LEFT JOIN grouped USING (place))"
+_INCIDENTS = """,
+            count(DISTINCT coalesce(incident, id)) FILTER (WHERE live) AS break_incidents,
+            count(DISTINCT CASE WHEN missing THEN
+                (incident, CASE WHEN incident IS NULL THEN (broker, account, symbol, leg) END) END) AS missing_incidents"""
+"""What breaks and missing positions come to where those of one incident are one; see ``incidents.group`` for ``grouped``."""
+
 
 def totals(connection: duckdb.DuckDBPyConnection, policy: Policy) -> list[Total]:
     """The totals of the firm, of each broker and of each account with live breaks, and which escalations they trip."""
@@ -34,14 +41,17 @@ def _totals_of(connection: duckdb.DuckDBPyConnection, policy: Policy, scope: Sco
         f", count(*) FILTER (WHERE {spoken}) AS n{place}, list(id ORDER BY place) FILTER (WHERE {spoken})[1:100] AS b{place}"
         for place, spoken in enumerate(_spoken_of(entry.when) for entry in here)
     )
+    counted, incidents, breaks = "break_total AS break_count, missing_total AS missing_count", "", "breaks"
+    if policy.count == "incidents":
+        counted, incidents, breaks = "break_incidents AS break_count, missing_incidents AS missing_count", _INCIDENTS, _IN_INCIDENTS
     summed = f"""
-        SELECT {keys + ", " if keys else ""}count(*) FILTER (WHERE live) AS break_count,
+        SELECT {keys + ", " if keys else ""}count(*) FILTER (WHERE live) AS break_total,
             count(*) FILTER (WHERE live AND halts) AS halting_count,
-            count(DISTINCT CASE WHEN missing THEN (broker, account, symbol, leg) END) AS missing_count,
+            count(DISTINCT CASE WHEN missing THEN (broker, account, symbol, leg) END) AS missing_total{incidents},
             coalesce(sum(impact) FILTER (WHERE live AND counts), 0)::DECIMAL(38,4) AS known_impact,
             count(*) FILTER (WHERE live AND counts AND impact IS NULL) AS unknown_count{", " + kinds if kinds else ""}{behind}
-        FROM breaks {group}"""
-    whole = f"SELECT *, CASE WHEN unknown_count = 0 THEN known_impact END AS total_impact FROM ({summed})"
+        FROM {breaks} {group}"""
+    whole = f"SELECT *, {counted}, CASE WHEN unknown_count = 0 THEN known_impact END AS total_impact FROM ({summed})"
     # Where no break is, a quotient of two zeros is no doubt: nothing is there to be escalated.
     known = "CASE WHEN break_count = 0 THEN false END"
     tripped = "".join(
@@ -53,8 +63,8 @@ def _totals_of(connection: duckdb.DuckDBPyConnection, policy: Policy, scope: Sco
             scope=scope,
             broker=row.get("broker"),
             account=row.get("account"),
-            break_count=row["break_count"],
-            missing_count=row["missing_count"],
+            break_count=row["break_total"],
+            missing_count=row["missing_total"],
             halting_count=row["halting_count"],
             total_impact=row["total_impact"],
             known_impact=row["known_impact"],
@@ -62,6 +72,7 @@ def _totals_of(connection: duckdb.DuckDBPyConnection, policy: Policy, scope: Sco
             counts={name: row[f"count_{name}"] for name in policy.rules},
             tripped={entry.name: row[f"t{place}"] for place, entry in enumerate(here)},
             behind={entry.name: (row[f"n{place}"], tuple(row[f"b{place}"] or ())) for place, entry in enumerate(here)},
+            as_incidents=(row["break_count"], row["missing_count"]) if incidents else None,
         )
         for row in rows
     ]

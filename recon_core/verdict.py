@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, Literal
@@ -13,6 +13,7 @@ from recon_core.config.policy import Policy
 from recon_core.errors import ExitCode
 from recon_core.feeds import ProvenFeed
 from recon_core.identity import Identity
+from recon_core.incidents import Incident
 from recon_core.model import Decision, Tally, Total
 from recon_core.pairs import Comparison
 from recon_core.scan import Scan
@@ -32,6 +33,7 @@ class AskedAgain:
 class Verdict:
     """The outcome of comparing, judging and deciding. ``worst`` are the breaks to list, ``listed`` how many there are.
 
+    ``incidents`` are those breaks' common causes, ``incident_of`` the incident of each listed break that is in one, by id.
     ``accepted`` are the suppressions by id that were held against the breaks, ``ended`` those that are over, and why.
     ``identities`` are the positions of brokers that the book has under another name.
     """
@@ -62,6 +64,8 @@ class Verdict:
     accepted: tuple[Accepted, ...]
     ended: tuple[tuple[Accepted, str], ...]
     identities: tuple[Identity, ...]
+    incidents: tuple[Incident, ...] = ()
+    incident_of: Mapping[str, str] = field(default_factory=dict)
     asked_again: tuple[AskedAgain, ...] = ()
 
     @property

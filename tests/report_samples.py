@@ -50,6 +50,7 @@ def discrepancy(number: int = 1, **changes: Any) -> Report:
         "hours_untouched": "3.5",
         "halts": False,
         "suppressed": None,
+        "incident": None,
         "explanation": None,
         "correction": None,
     }
@@ -136,6 +137,7 @@ def report(*discrepancies: Report, **changes: Any) -> Report:
         "discrepancies": list(discrepancies),
         "discrepancies_truncated": False,
         "discrepancies_total": len(discrepancies),
+        "incidents": [],
         "halting": {
             "mode": "armed",
             "raised": ["firm"] if halting else [],
@@ -355,6 +357,67 @@ def halting() -> Report:
     return whole
 
 
+def incident(*members: Report, **changes: Any) -> Report:
+    """An incident of these breaks, which get its id."""
+    name = changes.get("id", "I0123456789abcdef")
+    for member in members:
+        member["incident"] = name
+    item = {
+        "id": name,
+        "kind": "ratio",
+        "title": "the broker's quantities are 100 times the book's",
+        "broker": members[0]["broker"],
+        "account": members[0]["account"],
+        "breaks": [member["id"] for member in members],
+        "break_count": len(members),
+        "impact": _sum(list(members)),
+        "action": "Check the units; correct no position by hand.",
+    }
+    assert not changes.keys() - item.keys()
+    return item | changes
+
+
+def explained(**changes: Any) -> Report:
+    """Why a break is there: one missed fill."""
+    return {
+        "status": "EXPLAINED",
+        "cause": "MISSED_FILL",
+        "causes": ["MISSED_FILL"],
+        "residual": "0",
+        "inferred": False,
+        "ties": 0,
+        "why": "the broker sold 5 at 190.00 on 2026-11-20 14:31 UTC (fill F1), which the book does not have",
+        "clears_on": None,
+        "diverged_on": "2026-11-20",
+        "last_agreed": "2026-11-19T21:00:00Z",
+        "evidence": [],
+    } | changes
+
+
+def proposed(**changes: Any) -> Report:
+    """What would mend a break: the book's quantity down to the broker's."""
+    return {
+        "id": "C0123456789abcdef",
+        "kind": "update",
+        "before": {"quantity": "100", "avg_price": "187.2", "updated_at": "2026-11-20T20:00:00Z"},
+        "after": {"quantity": "95", "avg_price": "187.2", "updated_at": "2026-11-20T21:00:00Z"},
+        "pnl": {
+            "method": "average", "currency": "USD", "realised": "14.00", "cash_in_lieu": "0", "fees": "1.5", "total": "12.50",
+        },
+        "review": "",
+        "automatic": True,
+        "state": "proposed",
+    } | changes  # fmt: skip
+
+
+def with_incidents() -> Report:
+    """Seven breaks of one cause, one that its evidence explains, one that has no cause of its own."""
+    members = [discrepancy(number, symbol=f"S{number}", halts=True) for number in range(1, 8)]
+    alone = discrepancy(8, explanation=explained(), correction=proposed())
+    unknown = discrepancy(9, symbol="KO", explanation=explained(status="UNEXPLAINED", cause="UNEXPLAINED", why="nothing fits"))
+    return report(*members, alone, unknown, incidents=[incident(*members)])
+
+
 def incomplete() -> Report:
     """One broker timed out, another gave only part: no break found in what was proven, and the policy only warns."""
     return report(
@@ -400,6 +463,7 @@ def hostile() -> Report:
     item = discrepancy(1, symbol=HOSTILE, account=HOSTILE, broker=HOSTILE, detail=HOSTILE, related=HOSTILE, halts=True)
     held = discrepancy(2, symbol=HOSTILE, suppressed=SUPPRESSED | {"reason": HOSTILE, "approved_by": HOSTILE})
     whole = report(item, held, warnings=[HOSTILE], feeds=[feed(HOSTILE, reason=HOSTILE, status="FAILED", notes=[HOSTILE])])
+    whole["incidents"] = [incident(item, title=HOSTILE, action=HOSTILE)]
     whole["decision"]["require"] = [HOSTILE]
     whole["decision"]["reasons"][0]["policy"] = HOSTILE
     whole["book"] |= {"source": HOSTILE, "notes": [HOSTILE]}

@@ -25,6 +25,7 @@ RULE_PAGE, BROKER_PAGE = DOCS / "writing-a-rule.md", DOCS / "writing-a-broker.md
 ACME = ROOT / "examples" / "recon-core-acme"
 POLICY_KEYS = {
     *("rules", "escalation", "overrides", "suppress", "scope", "on_incomplete", "base_currency", "price_fallback", "corrections"),
+    "count",
 }
 
 

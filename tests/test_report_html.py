@@ -252,3 +252,36 @@ def test_in_a_browser_the_page_runs_its_own_script_and_none_that_was_slipped_in(
     page = _browse(to_html(samples.hostile()).replace("</main>", f"{slipped}</main>"), tmp_path)
     assert len(page.attributes("button")) == 9
     assert "<title>Trading halts: " in page.source
+
+
+def test_each_incident_has_its_breaks_under_its_heading() -> None:
+    page = to_html(samples.with_incidents())
+    bodies = re.findall(r"<tbody>(.*?)</tbody>", page.split('id="list"', 1)[1].split("</table>", 1)[0], re.DOTALL)
+    assert [len(re.findall(r'<tr id="B', body)) for body in bodies] == [7, 2]
+    assert 'id="I0123456789abcdef"' in bodies[0]
+    assert "<b>Do:</b> Check the units; correct no position by hand." in bodies[0]
+    assert "7 breaks, impact 7,039.375 USD" in bodies[0]
+    assert "Other breaks" in bodies[1]
+    assert "explained (MISSED_FILL): the broker sold 5" in bodies[1]
+    assert "correction: quantity 100 to 95; P&amp;L 12.50 USD: recon-core correct B00000008" in bodies[1]
+    assert 'class="incident"' not in to_html(samples.halting()).split("<tbody>", 1)[1]
+
+
+@needs_browser
+def test_in_a_browser_sorting_makes_one_list_of_all_breaks_and_unsorting_puts_them_back(tmp_path: Path) -> None:
+    report = samples.with_incidents()
+    press = "document.querySelectorAll('#list thead button')[2].click();"
+    flat = _browse(_driven(report, press), tmp_path)
+    assert _column(flat, 2) == ["AAPL", "KO", "S1", "S2", "S3", "S4", "S5", "S6", "S7"]
+    assert 'id="list" class="flat"' in flat.source
+    assert _column(_browse(_driven(report, press * 3), tmp_path), 2) == ["S1", "S2", "S3", "S4", "S5", "S6", "S7", "AAPL", "KO"]
+
+
+@needs_browser
+def test_in_a_browser_a_filter_hides_the_headings_that_have_nothing_left(tmp_path: Path) -> None:
+    tell = (
+        "const text = document.querySelector('.tools input'); text.value = ' ko '; text.dispatchEvent(new Event('input'));"
+        "document.body.append([...document.querySelectorAll('.incident')].map(row => row.hidden).join('|'));"
+    )
+    page = _browse(_driven(samples.with_incidents(), tell), tmp_path)
+    assert "true|false" in page.text

@@ -230,3 +230,63 @@ def test_a_plain_report_loads_neither_rich_nor_click_nor_the_page() -> None:
         [sys.executable, "-c", program], capture_output=True, text=True, check=True, env={"PYTHONPATH": ":".join(sys.path)}
     )
     assert done.stdout == "[]\n"
+
+
+@pytest.mark.parametrize("width", [40, 60, 80, 120, 200])
+def test_incidents_stand_before_other_breaks_with_what_to_do_and_their_worst_under_them(width: int) -> None:
+    text = text_of(samples.with_incidents(), width)
+    lines = text.splitlines()
+    assert max(map(cells, lines)) <= width
+    heading, others = lines.index("1 incident: breaks with one cause"), lines.index("Other breaks, worst first")
+    above, below = "\n".join(lines[heading:others]), "\n".join(lines[others:])
+    joined = " ".join(above.split())
+    assert "1. the broker's quantities are 100 times the book's, impact 7,039.375 USD [I0123456789abcdef]" in joined
+    assert "do: Check the units; correct no position by hand." in joined
+    assert [name for name in ("S1", "S2", "S3", "S4", "S5") if f" {name}" not in above] == []
+    assert " S6" not in above
+    assert "and 2 more" in above
+    assert "AAPL" in below
+    assert " KO" in below
+
+
+def test_a_report_without_incidents_does_not_speak_of_them() -> None:
+    assert "incident" not in text_of(samples.halting())
+    assert "Breaks, worst first" in text_of(samples.halting())
+
+
+def test_what_explains_a_break_and_what_would_mend_it_stand_under_it() -> None:
+    lines = [line.strip() for line in text_of(samples.with_incidents()).splitlines()]
+    at = next(number for number, line in enumerate(lines) if line.startswith("QUANTITY_MISMATCH  prime/MAIN      AAPL"))
+    assert lines[at + 1 : at + 3] == [
+        "explained (MISSED_FILL): the broker sold 5 at 190.00 on 2026-11-20 14:31 UTC (fill F1), which the book does not have",
+        "correction: quantity 100 to 95; P&L 12.50 USD: recon-core correct B00000008",
+    ]
+    assert lines[at + 4] == "unexplained: nothing fits"
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"inferred": True, "cause": "CORPORATE_ACTION"}, "explained (CORPORATE_ACTION, inferred): the broker"),
+        ({"status": "PARTLY", "residual": "2"}, "partly explained (MISSED_FILL), 2 left over: the broker"),
+        ({"ties": 1}, "the book does not have; 1 other set of evidence would do as well"),
+        ({"clears_on": "2026-11-24", "cause": "UNSETTLED"}, "the book does not have; clears on 2026-11-24"),
+    ],
+)
+def test_doubt_about_an_explanation_is_said_with_it(changes: samples.Report, words: str) -> None:
+    assert words in text_of(samples.report(samples.discrepancy(explanation=samples.explained(**changes))))
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"kind": "insert", "before": None, "review": "entry price is the broker's"},
+         "correction: insert 95 at 187.2; P&L 12.50 USD (review: entry price is the broker's): recon-core correct B0"),
+        ({"kind": "delete", "after": None}, "correction: delete the row of 100; P&L 12.50 USD: recon-core correct B0"),
+        ({"state": "applied"}, "correction applied: quantity 100 to 95; P&L 12.50 USD\n"),
+        ({"pnl": samples.proposed()["pnl"] | {"realised": None, "total": None}}, "quantity 100 to 95; P&L unknown: recon-core"),
+    ],
+)  # fmt: skip
+def test_a_correction_says_what_it_changes_and_what_that_is_worth(changes: samples.Report, words: str) -> None:
+    report = samples.report(samples.discrepancy(explanation=samples.explained(), correction=samples.proposed(**changes)))
+    assert words in text_of(report, 300)

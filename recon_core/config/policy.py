@@ -121,6 +121,7 @@ class Policy:
     sha256: str
     base_currency: str
     price_fallback: bool
+    count: Literal["positions", "incidents"]
     scope: Scope
     rules: Mapping[str, ActiveRule]
     escalation: tuple[Escalation, ...]

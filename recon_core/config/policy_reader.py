@@ -73,6 +73,7 @@ class _PolicyReader:
             sha256=self._document.sha256,
             base_currency=value.get("base_currency", "USD"),
             price_fallback=value.get("price_fallback", "average") == "average",
+            count=value.get("count", "positions"),
             scope=value.get("scope", "firm"),
             rules=active,
             escalation=tuple(escalation),

@@ -34,6 +34,11 @@ def policy_schema(rules: Mapping[str, type[Rule]]) -> Schema:
                 "What prices a position without a market price: its average price, or none, and then its impact is unknown.",
                 default="average",
             ),
+            "count": choice(
+                ["positions", "incidents"],
+                "What break_count and missing_count of an escalation count: every break, or breaks with one cause as one.",
+                default="positions",
+            ),
             "on_incomplete": choice(["halt", "warn"], "What a feed or book that is not proven complete does.", default="halt"),
             "rules": {
                 "type": "object",

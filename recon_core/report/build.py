@@ -60,6 +60,9 @@ def build(verdict: Verdict, *, run: Mapping[str, Any], finished_at: datetime) ->
         "discrepancies": discrepancies,
         "discrepancies_truncated": verdict.listed > len(discrepancies),
         "discrepancies_total": verdict.listed,
+        "incidents": [
+            asdict(entry) | {"breaks": list(entry.breaks), "impact": _money(entry.impact)} for entry in verdict.incidents
+        ],
         "decision": _decision(verdict.decision),
         "halting": {"mode": verdict.mode, "raised": [], "trouble": None, "withheld": None, "standing": [], "actions": []},
         "warnings": [
@@ -156,6 +159,7 @@ def _discrepancy(entry: Mapping[str, Any], verdict: Verdict) -> dict[str, Any]:
         "hours_untouched": entry["hours_untouched"],
         "halts": entry["halts"],
         "suppressed": suppressed,
+        "incident": verdict.incident_of.get(entry["id"]),
         "explanation": None,
         "correction": None,
     }

@@ -42,7 +42,7 @@ def render(report: Report) -> str:
         "reasons": _reasons(report),
         "warnings": _listed("Warnings", report["warnings"]),
         "filters": "".join(_option(kind, number) for kind, number in report["counts"].items() if number),
-        "breaks": "\n".join(_break(item, escalated) for item in report["discrepancies"][:SHOWN]),
+        "breaks": "\n".join(_breaks(report, escalated)),
         "currency": _text(report["base_currency"]),
         "none": _none(report),
         "list_hidden": "" if report["discrepancies"] else " hidden",
@@ -158,6 +158,35 @@ def _option(kind: str, number: int) -> str:
     return f'<option value="{_text(kind)}">{_text(kind)} ({number:,})</option>'
 
 
+def _breaks(report: Report, escalated: wording.Escalated) -> Iterable[str]:
+    """The breaks in groups: those of each incident under its heading, then those that have a cause of their own."""
+    groups: dict[str | None, list[str]] = {None: [], **{incident["id"]: [] for incident in report["incidents"]}}
+    for item in report["discrepancies"][:SHOWN]:
+        groups[item["incident"]].append(_break(item, escalated))
+    for incident in report["incidents"]:
+        if rows := groups[incident["id"]]:
+            yield f"<tbody>{_incident(incident, report, len(rows))}"
+            yield from rows
+            yield "</tbody>"
+    alone = groups[None]
+    yield "<tbody>" + (_HEADING.format("", "Other breaks") if alone and len(alone) < len(report["discrepancies"][:SHOWN]) else "")
+    yield from alone
+    yield "</tbody>"
+
+
+_HEADING = '<tr class="incident"{}><th scope="rowgroup" colspan="9">{}</th></tr>'
+
+
+def _incident(incident: Mapping[str, Any], report: Report, shown: int) -> str:
+    breaks = count(incident["break_count"], "break")
+    more = f", {shown:,} of them here" if shown < incident["break_count"] else ""
+    told = (
+        f'{_text(incident["title"])} <span class="tag">{escape(breaks)}{more}'
+        f"{escape(wording.incident_impact(incident, report))}</span><small><b>Do:</b> {_text(incident['action'])}</small>"
+    )
+    return _HEADING.format(f' id="{_text(incident["id"])}"', told)
+
+
 def _break(item: Mapping[str, Any], escalated: wording.Escalated) -> str:
     held = item["suppressed"] is not None
     together = "by escalation" if item["id"] in escalated.breaks else "no" if escalated.all_named else "not by its rule"
@@ -165,13 +194,15 @@ def _break(item: Mapping[str, Any], escalated: wording.Escalated) -> str:
     percent = f"<small>{_text(item['difference_pct'])}%</small>" if item["difference_pct"] is not None else ""
     related = f"<small>with {_text(item['related'])}</small>" if item["related"] is not None else ""
     remarks = " · ".join(_remarks(item))
+    told = (wording.explanation(item), wording.correction(item))
+    remedy = "".join(f'<p class="remedy">{escape(sentence)}</p>' for sentence in told if sentence)
     return (
         f'<tr id="{_text(item["id"])}"{" class=held" if held else " class=halts" if item["halts"] else ""}>'
         f'<th scope="row">{_text(item["type"])}<small class="{_text(item["severity"])}">{_text(item["severity"])}</small></th>'
         f"<td>{escape(wording.place(item))}</td><td><b>{escape(wording.symbol(item))}</b>{related}</td>"
         f"<td>{_text(item['book_quantity'])}</td><td>{_text(item['broker_quantity'])}</td>"
         f"<td>{_text(item['quantity_difference'])}{percent}</td><td>{escape(wording.money(item['impact']))}</td>"
-        f"<td>{halts}</td><td>{_text(item['detail'] or item['title'])}<small>{escape(remarks)}</small></td></tr>"
+        f"<td>{halts}</td><td>{_text(item['detail'] or item['title'])}{remedy}<small>{escape(remarks)}</small></td></tr>"
     )
 
 

@@ -6,6 +6,7 @@ Its own characters are ASCII, so that it survives a log, a mail and a console of
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence, Set
+from itertools import islice
 from typing import Any
 
 from recon_core.report import layout, wording
@@ -14,6 +15,9 @@ from recon_core.report.wording import Report, count, visible
 
 MOST_BREAKS = 50
 MOST_REMARKS = 20
+MOST_INCIDENTS = 20
+MOST_OF_ONE = 5
+"""Breaks shown of one incident: what there is to know of the others is the same."""
 _NARROWEST = 40
 _DETAIL_ROOM = 28
 _VERDICT_COLOUR = {"halt": "red", "doubt": "yellow", "clean": "green"}
@@ -40,6 +44,7 @@ def render(report: Report, *, width: int, colour: bool) -> str:
     sections = (
         _summary(report, width, paint),
         _decision(report, width, paint),
+        _incidents(report, width, paint),
         _breaks(report, width, paint),
         _suppressed(report, width, paint),
         _feeds(report, width, paint),
@@ -88,18 +93,50 @@ def _decision(report: Report, width: int, paint: _Painter) -> Iterator[str]:
         yield from layout.indented(f"{wording.required(report)} {visible(action)}", width, hang=2)
 
 
+def _incidents(report: Report, width: int, paint: _Painter) -> Iterator[str]:
+    """Each with what to do about it, and its breaks under it."""
+    shown = report["incidents"][:MOST_INCIDENTS]
+    if not shown:
+        return
+    yield paint(f"{count(len(report['incidents']), 'incident')}: breaks with one cause", bold=True)
+    for number, incident in enumerate(shown, 1):
+        told = f"{number}. {visible(incident['title'])}{wording.incident_impact(incident, report)} [{visible(incident['id'])}]"
+        yield from (paint(line, bold=True) for line in layout.indented(told, width, indent=0, hang=3))
+        yield from layout.indented(f"do: {visible(incident['action'])}", width, indent=3, hang=4)
+        members = _members(report, incident)
+        yield from ("   " + line for line in _listing(members, report, width - 3, paint))
+        if incident["break_count"] > len(members):
+            yield f"   and {incident['break_count'] - len(members):,} more"
+    if len(report["incidents"]) > len(shown):
+        yield f"and {count(len(report['incidents']) - len(shown), 'more incident')}"
+
+
+def _members(report: Report, incident: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The worst breaks of an incident, as many as are shown."""
+    return list(islice((item for item in report["discrepancies"] if item["incident"] == incident["id"]), MOST_OF_ONE))
+
+
 def _breaks(report: Report, width: int, paint: _Painter) -> Iterator[str]:
-    shown = [item for item in report["discrepancies"] if item["suppressed"] is None][:MOST_BREAKS]
+    """The breaks that no incident above has shown."""
+    above = report["incidents"][:MOST_INCIDENTS]
+    told = {incident["id"] for incident in above}
+    live = (item for item in report["discrepancies"] if item["suppressed"] is None and item["incident"] not in told)
+    shown = list(islice(live, MOST_BREAKS))
     if shown:
-        yield paint("Breaks, worst first", bold=True)
-        behind = wording.escalated(report).breaks
-        columns = layout.fitting(_columns(shown, visible(report["base_currency"]), behind), width)
-        yield from _stacked(shown, behind, width, paint) if columns is None else _table(shown, columns, width, paint)
-        if columns is not None and any(item["id"] in behind and not item["halts"] for item in shown):
-            yield from layout.indented("HALT*: by an escalation, not by its rule", width, indent=0, hang=2)
-    rest = wording.remainder(report, len(shown))
+        yield paint("Other breaks, worst first" if above else "Breaks, worst first", bold=True)
+        yield from _listing(shown, report, width, paint)
+    rest = wording.remainder(report, len(shown) + sum(incident["break_count"] for incident in above))
     if rest:
         yield from layout.indented(rest, width, indent=0, hang=2)
+
+
+def _listing(shown: Sequence[Mapping[str, Any]], report: Report, width: int, paint: _Painter) -> Iterator[str]:
+    """Breaks as a table, or as paragraphs where that is too wide."""
+    behind = wording.escalated(report).breaks
+    columns = layout.fitting(_columns(shown, visible(report["base_currency"]), behind), width)
+    yield from _stacked(shown, behind, width, paint) if columns is None else _table(shown, columns, width, paint)
+    if columns is not None and any(item["id"] in behind and not item["halts"] for item in shown):
+        yield from layout.indented("HALT*: by an escalation, not by its rule", width, indent=0, hang=2)
 
 
 def _columns(shown: Sequence[Mapping[str, Any]], currency: str, escalated: Set[str]) -> list[Column]:
@@ -126,6 +163,7 @@ def _table(shown: Sequence[Mapping[str, Any]], columns: list[Column], width: int
         lines = layout.row(columns, index)
         if room < _DETAIL_ROOM:
             lines += _under(item, width, placed=placed)
+        lines += _remedy(item, width)
         yield from (paint(line, "red" if item["halts"] else None) for line in lines)
 
 
@@ -133,6 +171,12 @@ def _under(item: Mapping[str, Any], width: int, *, placed: bool) -> list[str]:
     detail = visible(item["detail"]) if item["detail"] else ""
     told = detail if placed else f"{wording.place(item)}{': ' if detail else ''}{detail}"
     return layout.indented(told, width, indent=4) if told else []
+
+
+def _remedy(item: Mapping[str, Any], width: int) -> list[str]:
+    """What explains a break, and what would mend it."""
+    told = (wording.explanation(item), wording.correction(item))
+    return [line for sentence in told if sentence for line in layout.indented(sentence, width, indent=4, hang=2)]
 
 
 def _stacked(shown: Sequence[Mapping[str, Any]], escalated: Set[str], width: int, paint: _Painter) -> Iterator[str]:
@@ -144,7 +188,7 @@ def _stacked(shown: Sequence[Mapping[str, Any]], escalated: Set[str], width: int
             f"{halts}book {visible(item['book_quantity'])}, broker {visible(item['broker_quantity'])}, "
             f"difference {visible(item['quantity_difference'])}, impact {wording.impact(item)}"
         )
-        lines += layout.indented(figures, width, indent=4) + _under(item, width, placed=False)
+        lines += layout.indented(figures, width, indent=4) + _under(item, width, placed=False) + _remedy(item, width)
         yield from (paint(line, "red" if item["halts"] else None) for line in lines)
 
 

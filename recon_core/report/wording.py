@@ -50,6 +50,14 @@ def impact(discrepancy: Mapping[str, Any]) -> str:
     return amount if discrepancy["impact"] is None else f"{amount} {visible(discrepancy['impact_currency'])}"
 
 
+def incident_impact(incident: Mapping[str, Any], report: Report) -> str:
+    """``, impact 1,234.50 USD``, of the breaks that count, or ``, impact unknown``; empty where it is 0."""
+    amount = incident["impact"]
+    if amount is None:
+        return ", impact unknown"
+    return f", impact {money(amount)} {visible(report['base_currency'])}" if amount.strip("0.") else ""
+
+
 def total_impact(report: Report) -> str:
     """The total of the breaks that count, in base currency, or how much of it is known."""
     return _total(report["total_impact"], report)
@@ -210,6 +218,47 @@ def suppression(discrepancy: Mapping[str, Any]) -> str:
     held = discrepancy["suppressed"]
     by = f", approved by {visible(held['approved_by'])}" if held["approved_by"] else ""
     return f"suppressed until {visible(held['until'])}{by}: {visible(held['reason'])} ({visible(held['policy'])})"
+
+
+def explanation(discrepancy: Mapping[str, Any]) -> str:
+    """Why the quantities differ, as far as the broker's own evidence tells; empty where nothing was to be explained."""
+    found = discrepancy["explanation"]
+    if found is None:
+        return ""
+    why = visible(found["why"])
+    if found["status"] == "UNEXPLAINED":
+        return f"unexplained: {why}"
+    cause = visible(found["cause"]) + (", inferred" if found["inferred"] else "")
+    left = f", {visible(found['residual'])} left over" if found["status"] == "PARTLY" else ""
+    remarks = [why]
+    if found["ties"]:
+        remarks.append(f"{count(found['ties'], 'other set')} of evidence would do as well")
+    if found["clears_on"]:
+        remarks.append(f"clears on {visible(found['clears_on'])}")
+    return f"{'partly ' if left else ''}explained ({cause}){left}: {'; '.join(remarks)}"
+
+
+def correction(discrepancy: Mapping[str, Any]) -> str:
+    """What would mend a break, what that means in money, and the command for it; empty where nothing is proposed."""
+    proposed = discrepancy["correction"]
+    if proposed is None:
+        return ""
+    before, after = proposed["before"] or {}, proposed["after"] or {}
+    changes = {name: (before.get(name), after.get(name)) for name in dict.fromkeys((*before, *after))}
+    match proposed["kind"]:
+        case "insert":
+            change = f"insert {visible(after.get('quantity'))} at {visible(after.get('avg_price'))}"
+        case "delete":
+            change = f"delete the row of {visible(before.get('quantity'))}"
+        case _:
+            moved = {name: pair for name, pair in changes.items() if pair[0] != pair[1] and name in ("quantity", "avg_price")}
+            change = ", ".join(f"{name} {visible(old)} to {visible(new)}" for name, (old, new) in moved.items())
+    profit = proposed["pnl"]["total"]
+    worth = "P&L unknown" if profit is None else f"P&L {money(profit)} {visible(proposed['pnl']['currency'] or '')}".rstrip()
+    review = f" (review: {visible(proposed['review'])})" if proposed["review"] else ""
+    if proposed["state"] != "proposed":
+        return f"correction {visible(proposed['state'])}: {change}; {worth}{review}"
+    return f"correction: {change}; {worth}{review}: recon-core correct {visible(discrepancy['id'])}"
 
 
 def control_total(total: Mapping[str, Any]) -> str:
