@@ -36,6 +36,7 @@ from recon_core.state.history import entry, inspect, write_history
 from recon_core.state.lifecycle import Episode, OpenBreak, Seen
 from recon_core.state.names import Names
 from recon_core.state.runs import add_run, delivered
+from recon_core.state.since import before, since
 from recon_core.state.store import Store, has_store, open_store
 from recon_core.state.suppressions import Accepted
 from recon_core.verdict import Verdict
@@ -126,7 +127,7 @@ def commit(
     """Record the verdict in the store and the audit chain, in one transaction. Raises StateError: then nothing is recorded.
 
     ``asked`` says that a person chose the run's time or policy. ``report`` gets the paths of its outputs in ``folder`` (which
-    ``write_out`` writes), the age of its breaks and its audit record.
+    ``write_out`` writes), the age of its breaks, what has changed since the run before, and its audit record.
     """
     if known.trouble:
         raise known.trouble
@@ -138,7 +139,9 @@ def commit(
         report["warnings"].append(f"of {verdict.listed:,} breaks the {FOLLOWED:,} worst are followed from run to run")
     url = store_url(settings.store, settings.folder)
     with open_store(url, settings.state_dir, check=False) as store, store.transaction():
-        ages = _follow(connection, store, verdict, report["run_id"], now=now)
+        ages, changes = _follow(connection, store, verdict, report["run_id"], now=now)
+        if changes is not None:
+            report["since_last"] = changes | {"remaining": report["break_count"] + changes["not_judged_count"]}
         _tell_ages(report, ages, verdict.as_of, settings.schedule)
         head, text = add_run(
             store.database,
@@ -216,8 +219,13 @@ def though_recorded(run_id: str) -> Iterator[None]:
         raise StateError(f"{why}; run {run_id} is recorded: `recon-core report {run_id}` prints it") from None
 
 
-def _follow(connection: duckdb.DuckDBPyConnection, store: Store, verdict: Verdict, run_id: str, *, now: datetime) -> Ages:
-    """Move the lives of the breaks on by this run, and end the suppressions that it ends; the ages of its breaks."""
+def _follow(
+    connection: duckdb.DuckDBPyConnection, store: Store, verdict: Verdict, run_id: str, *, now: datetime
+) -> tuple[Ages, dict[str, Any] | None]:
+    """Move the lives of the breaks on by this run, and end the suppressions that it ends.
+
+    The ages of its breaks, and what has changed since the run before (None where that says nothing).
+    """
     database = store.database
     brokers = _moved(verdict, lifecycle.clocks(database), now)
 
@@ -229,6 +237,7 @@ def _follow(connection: duckdb.DuckDBPyConnection, store: Store, verdict: Verdic
 
     seen = _seen(connection, verdict)
     continued = others.continued(connection, verdict.comparison, seen)
+    earlier_run = before(database, brokers, verdict.as_of)
     moved = lifecycle.move(database, run_id, verdict.as_of, seen, brokers, gone, continued)
     names.remember(database, found, brokers)
     ended = [(accepted, why) for accepted, why in verdict.ended if accepted.broker in brokers]
@@ -237,7 +246,10 @@ def _follow(connection: duckdb.DuckDBPyConnection, store: Store, verdict: Verdic
         (accepted, "the break is gone") for accepted in verdict.accepted if accepted.id in moved.closed and accepted.seq not in over
     ]
     suppressions.end(database, current_actor(), ended, run_id=run_id, at=now)
-    return [moved.episodes.get(entry[1:5]) for entry in seen]
+    changes = earlier_run and since(
+        database, earlier_run, run_id, brokers=brokers, seen=seen, closed=moved.closed, continued=continued
+    )
+    return [moved.episodes.get(entry[1:5]) for entry in seen], changes
 
 
 def _moved(verdict: Verdict, clocks: Mapping[str, datetime], now: datetime) -> list[str]:

@@ -138,6 +138,7 @@ def report(*discrepancies: Report, **changes: Any) -> Report:
         "discrepancies_truncated": False,
         "discrepancies_total": len(discrepancies),
         "incidents": [],
+        "since_last": None,
         "halting": {
             "mode": "armed",
             "raised": ["firm"] if halting else [],
@@ -416,6 +417,26 @@ def with_incidents() -> Report:
     alone = discrepancy(8, explanation=explained(), correction=proposed())
     unknown = discrepancy(9, symbol="KO", explanation=explained(status="UNEXPLAINED", cause="UNEXPLAINED", why="nothing fits"))
     return report(*members, alone, unknown, incidents=[incident(*members)])
+
+
+def since_last(**changes: Any) -> Report:
+    """Since the day before, one break has gone by a correction, one is new, and one was not judged."""
+    place = {"type": "QUANTITY_MISMATCH", "broker": "prime", "account": "MAIN", "leg": "NET"}
+    gone = {"id": "B0000000a", **place, "symbol": "GONE", "correction": "C0123456789abcdef"}
+    still = {"id": "B0000000b", **place, "broker": "late", "symbol": "STILL"}
+    whole = {
+        "run_id": "20261119T213000Z-1a2b3c",
+        "as_of": "2026-11-19T21:00:00Z",
+        "cleared_count": 1,
+        "cleared": [gone],
+        "remaining": 2,
+        "new_count": 1,
+        "new": ["B00000001"],
+        "not_judged_count": 1,
+        "not_judged": [still | {"first_seen": "2026-11-16T21:00:00Z", "last_seen": "2026-11-18T21:00:00Z"}],
+    }
+    assert not changes.keys() - whole.keys()
+    return whole | changes
 
 
 def incomplete() -> Report:

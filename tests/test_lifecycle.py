@@ -218,3 +218,76 @@ def test_a_suppression_whose_row_was_changed_is_refused(week: Week) -> None:
         assert database.execute("UPDATE suppressions SET content = replace(content, '\"10\"', '\"99\"')").rowcount == 1
     with pytest.raises(StateError, match="suppression 2 was changed"):
         week.run()
+
+
+def changed(report: dict[str, Any]) -> tuple[list[str], list[str], list[str], int]:
+    """Symbols of what cleared, of what is new and of what was not judged since the run before, and how many breaks remain."""
+    since = report["since_last"]
+    symbols = {entry["id"]: entry["symbol"] for entry in report["discrepancies"]}
+    for name in ("cleared", "new", "not_judged"):
+        assert since[f"{name}_count"] == len(since[name])
+    return (
+        [entry["symbol"] for entry in since["cleared"]],
+        [symbols[name] for name in since["new"]],
+        [entry["symbol"] for entry in since["not_judged"]],
+        since["remaining"],
+    )
+
+
+@pytest.mark.case("H01")
+def test_a_run_tells_what_cleared_what_is_new_and_what_remains_since_the_one_before(week: Week) -> None:
+    first = week.day(16, feed(("AAPL", "90"), MSFT))
+    assert first["since_last"] is None
+    second = week.day(17, feed(("AAPL", "90"), ("MSFT", "49")))
+    assert changed(second) == ([], ["MSFT"], [], 2)
+    assert second["since_last"]["run_id"] == first["run_id"]
+    assert second["since_last"]["as_of"] == first["as_of"]
+    assert changed(week.day(18, feed(AAPL, ("MSFT", "49")))) == (["AAPL"], [], [], 1)
+    assert changed(week.day(18, feed(AAPL, ("MSFT", "49")))) == ([], [], [], 1)
+    # a change of type is one break that is gone and another
+    assert changed(week.day(19, feed(AAPL))) == (["MSFT"], ["MSFT"], [], 1)
+    clean = week.day(20, feed(AAPL, MSFT))
+    assert changed(clean) == (["MSFT"], [], [], 0)
+    assert week.command("report", clean["run_id"]).output.endswith("Breaks remaining: 0\n")
+
+
+@pytest.mark.case("H08")
+def test_a_later_day_is_not_signed_off_over_a_break_that_it_did_not_judge(week: Week) -> None:
+    week.day(16, feed(("AAPL", "90"), MSFT))
+    unread = week.day(17, None)
+    assert unread["since_last"] is None  # it judged nothing, so that nothing has changed
+    second = """\
+  second: {adapter: statement, unchanged: accept, options: {path: second.csv, as_of: "2026-11-18T21:00:00Z"}}
+"""
+    week.deployment.feed(feed(MSFT), "second.csv")
+    config = week.deployment.folder / "recon.yaml"
+    config.write_text(config.read_text(encoding="utf-8") + second, encoding="utf-8")
+    week.deployment.book([book_row(*MSFT, broker="second", updated_at="2026-11-18T20:00:00Z")])
+    other = week.run(brokers=("second",))
+    assert other["verdict"] == "clean"
+    assert changed(other) == ([], [], ["AAPL"], 1)
+    assert other["since_last"]["not_judged"][0]["first_seen"] == "2026-11-16T21:00:00Z"
+    text = week.command("report", other["run_id"]).output
+    assert text.startswith("CLEAN  no breaks, 1 of earlier runs still open")
+    assert "QUANTITY_MISMATCH prime/MAIN AAPL, open since 2026-11-16T21:00:00Z" in text
+    assert text.endswith("Breaks remaining: 1\n")
+
+
+@pytest.mark.case("H08")
+def test_a_break_that_a_rule_could_not_judge_again_remains(week: Week) -> None:
+    week.day(16, [feed_row("AAPL", "100", "12"), feed_row("MSFT", "50")])
+    report = week.day(17, [feed_row("AAPL", "100", "", market_price="10"), feed_row("MSFT", "50")])
+    assert report["break_count"] == 0
+    assert changed(report) == ([], [], ["AAPL"], 1)
+
+
+def test_a_replay_of_the_past_tells_no_changes(week: Week) -> None:
+    week.day(16, feed(("AAPL", "90"), MSFT))
+    week.day(18, feed(AAPL, MSFT))
+    assert week.day(17, feed(("AAPL", "90"), MSFT), as_of="2026-11-17T21:00:00+00:00")["since_last"] is None
+
+
+def test_what_is_suppressed_neither_remains_nor_is_new(week: Week) -> None:
+    suppress(week, week.day(16, feed(("AAPL", "90"), MSFT)))
+    assert changed(week.day(17, feed(("AAPL", "90"), MSFT))) == ([], [], [], 0)
+    assert changed(week.day(18, feed(AAPL, MSFT))) == (["AAPL"], [], [], 0)

@@ -285,3 +285,15 @@ def test_in_a_browser_a_filter_hides_the_headings_that_have_nothing_left(tmp_pat
     )
     page = _browse(_driven(samples.with_incidents(), tell), tmp_path)
     assert "true|false" in page.text
+
+
+@pytest.mark.case("H08")
+def test_what_has_changed_since_the_run_before_is_on_the_page_and_an_open_break_keeps_the_banner_from_green() -> None:
+    page = to_html(samples.report(since_last=samples.since_last(new=[], new_count=0)))
+    assert '<div class="banner doubt">' in page
+    text = Page(page).text
+    assert "no breaks, 1 of earlier runs still open" in text
+    assert "QUANTITY_MISMATCH prime/MAIN GONE, by correction C0123456789abcdef" in text
+    assert "QUANTITY_MISMATCH late/MAIN STILL, open since 2026-11-16T21:00:00Z" in text
+    assert "Breaks remaining: 1" in text
+    assert "Breaks remaining" not in to_html(samples.clean())

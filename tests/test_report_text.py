@@ -290,3 +290,42 @@ def test_doubt_about_an_explanation_is_said_with_it(changes: samples.Report, wor
 def test_a_correction_says_what_it_changes_and_what_that_is_worth(changes: samples.Report, words: str) -> None:
     report = samples.report(samples.discrepancy(explanation=samples.explained(), correction=samples.proposed(**changes)))
     assert words in text_of(report, 300)
+
+
+def test_the_text_ends_with_what_has_changed_and_how_many_breaks_remain() -> None:
+    report = samples.report(samples.discrepancy(), since_last=samples.since_last())
+    assert text_of(report).endswith(
+        """
+Since run 20261119T213000Z-1a2b3c, as of 2026-11-19T21:00:00Z
+  Cleared: 1
+    QUANTITY_MISMATCH prime/MAIN GONE, by correction C0123456789abcdef
+  New: 1
+    QUANTITY_MISMATCH prime/MAIN AAPL
+  Not judged by this run, and still open: 1
+    QUANTITY_MISMATCH late/MAIN STILL, open since 2026-11-16T21:00:00Z
+Breaks remaining: 2
+"""
+    )
+    assert text_of(samples.clean()).endswith("\n\nBreaks remaining: 0\n")
+    nothing = {name: [] if name in ("cleared", "new", "not_judged") else 0 for name in samples.since_last()}
+    same = samples.since_last(**nothing | {"run_id": "20261119T213000Z-1a2b3c", "as_of": "2026-11-19T21:00:00Z"})
+    assert "as of 2026-11-19T21:00:00Z: nothing cleared, nothing new\nBreaks remaining: 0\n" in text_of(
+        samples.report(since_last=same)
+    )
+
+
+def test_nothing_remaining_is_never_said_of_a_broker_that_was_not_read() -> None:
+    assert text_of(samples.incomplete()).endswith("Breaks remaining: at least 0, for not everything was proven\n")
+
+
+@pytest.mark.case("H08")
+def test_a_clean_run_over_an_open_break_of_an_earlier_one_says_so_in_its_first_line() -> None:
+    report = samples.report(since_last=samples.since_last(new=[], new_count=0, remaining=1))
+    assert text_of(report).splitlines()[0] == "CLEAN  no breaks, 1 of earlier runs still open  |  trading goes on"
+    assert to_text(report, width=200, colour=True).startswith("\x1b[33m")  # not green
+
+
+def test_more_changes_than_are_told_one_by_one_are_counted() -> None:
+    text = text_of(samples.report(since_last=samples.since_last(cleared_count=1_234)))
+    assert "  Cleared: 1,234\n" in text
+    assert "    and 1,233 more\n" in text

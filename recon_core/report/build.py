@@ -63,6 +63,7 @@ def build(verdict: Verdict, *, run: Mapping[str, Any], finished_at: datetime) ->
         "incidents": [
             asdict(entry) | {"breaks": list(entry.breaks), "impact": _money(entry.impact)} for entry in verdict.incidents
         ],
+        "since_last": None,
         "decision": _decision(verdict.decision),
         "halting": {"mode": verdict.mode, "raised": [], "trouble": None, "withheld": None, "standing": [], "actions": []},
         "warnings": [

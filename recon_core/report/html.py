@@ -20,6 +20,7 @@ from recon_core.report import wording
 from recon_core.report.wording import Report, count, visible
 
 LINKS_A_REASON = 12
+MOST_CHANGES = 100
 SHOWN = 2_000
 """Breaks in the page, worst first: more than that nobody reads in a browser, and the page gets slow."""
 _MARK = re.compile(r"\{\{(\w+)\}\}")
@@ -40,6 +41,7 @@ def render(report: Report) -> str:
         "doubt": _doubt(report),
         "totals": "".join(_totals(report)),
         "reasons": _reasons(report),
+        "since": _since(report),
         "warnings": _listed("Warnings", report["warnings"]),
         "filters": "".join(_option(kind, number) for kind, number in report["counts"].items() if number),
         "breaks": "\n".join(_breaks(report, escalated)),
@@ -147,6 +149,24 @@ def _reason(reason: Mapping[str, Any], symbols: Mapping[str, str]) -> str:
         f"<li><p>{_text(reason['detail'])} <span class=tag>stops: {_text(reason['scope'])}</span></p>"
         f"<p class=source>{_text(reason['policy'])}</p>{f'<p class=links>{links}</p>' if links else ''}</li>"
     )
+
+
+def _since(report: Report) -> str:
+    """What has changed since the run before; nothing where there was none."""
+    heading = wording.since(report)
+    if not heading:
+        return ""
+    told = "".join(_changed(changes) for changes in wording.changes(report, MOST_CHANGES))
+    return (
+        f'<section aria-labelledby="since"><h2 id="since">{escape(heading)}</h2>{told}'
+        f"<p><b>{escape(wording.remaining(report))}</b></p></section>"
+    )
+
+
+def _changed(changes: wording.Changes) -> str:
+    items = "".join(f"<li>{escape(entry)}</li>" for entry in changes.breaks)
+    more = f"<li>and {changes.more:,} more</li>" if changes.more else ""
+    return f"<p>{escape(changes.heading)}</p><ul>{items}{more}</ul>"
 
 
 def _listed(heading: str, remarks: Iterable[str]) -> str:

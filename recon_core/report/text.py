@@ -50,6 +50,7 @@ def render(report: Report, *, width: int, colour: bool) -> str:
         _feeds(report, width, paint),
         _remarks(report, width, paint),
         _files(report, width, paint),
+        _since(report, width, paint),
     )
     return "\n\n".join("\n".join(lines) for lines in map(list, sections) if lines) + "\n"
 
@@ -276,3 +277,15 @@ def _files(report: Report, width: int, paint: _Painter) -> Iterator[str]:
         return
     yield f"  in {folders.pop()}:"
     yield from layout.indented(", ".join(path.rpartition("/")[2] for path in paths), width)
+
+
+def _since(report: Report, width: int, paint: _Painter) -> Iterator[str]:
+    """What has changed since the run before, and last of all how many breaks remain."""
+    if heading := wording.since(report):
+        yield from (paint(line, bold=True) for line in layout.indented(heading, width, indent=0, hang=2))
+    for changes in wording.changes(report, MOST_REMARKS):
+        yield f"  {changes.heading}"
+        yield from (line for told in changes.breaks for line in layout.indented(told, width, indent=4, hang=2))
+        if changes.more:
+            yield f"    and {changes.more:,} more"
+    yield from (paint(line, bold=True) for line in layout.indented(wording.remaining(report), width, indent=0, hang=2))

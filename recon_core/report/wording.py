@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
 from recon_core.config.policy import DEFAULT_POLICY_DISPLAY
@@ -88,10 +88,11 @@ def unproven(report: Report) -> list[str]:
 
 
 def level(report: Report) -> Literal["halt", "doubt", "clean"]:
-    """How bad it is: trading halts; breaks, no verdict, or a clean one that permits no trading; or nothing at all to say."""
+    """How bad it is: trading halts; breaks, no verdict, or a clean one that permits no trading or leaves an earlier break open; or
+    nothing at all to say."""
     if halts(report):
         return "halt"
-    calm = report["verdict"] == "clean" and report["exit_code"] == 0
+    calm = report["verdict"] == "clean" and report["exit_code"] == 0 and not _not_judged(report)
     return "clean" if calm and not report["halting"]["standing"] and not report["halting"]["withheld"] else "doubt"
 
 
@@ -110,7 +111,64 @@ def found(report: Report) -> str:
         breaks += f", {report['suppressed_count']:,} suppressed"
     if report["undetermined_count"]:
         breaks += f", {report['undetermined_count']:,} undetermined"
+    if open_before := _not_judged(report):
+        breaks += f", {open_before:,} of earlier runs still open"
     return breaks
+
+
+def _not_judged(report: Report) -> int:
+    """How many breaks of earlier runs are open that this run neither found nor proves gone."""
+    return int(report["since_last"]["not_judged_count"]) if report["since_last"] else 0
+
+
+class Changes(NamedTuple):
+    """What has changed since the run before, each break in a line; ``more`` of each are not told one by one."""
+
+    heading: str
+    breaks: Sequence[str]
+    more: int
+
+
+def changes(report: Report, most: int) -> list[Changes]:
+    """What cleared, what is new and what is open though this run did not judge it; at most ``most`` of each one by one."""
+    since = report["since_last"]
+    if since is None:
+        return []
+    wanted = set(since["new"][:most])
+    new = [_break(item) for item in report["discrepancies"] if item["id"] in wanted]
+    cleared = [_break(item) + _corrected(item["correction"]) for item in since["cleared"][:most]]
+    still = [f"{_break(item)}, open since {visible(item['first_seen'])}" for item in since["not_judged"][:most]]
+    found = (
+        ("Cleared", cleared, since["cleared_count"]),
+        ("New", new, since["new_count"]),
+        ("Not judged by this run, and still open", still, since["not_judged_count"]),
+    )
+    return [Changes(f"{heading}: {number:,}", told, number - len(told)) for heading, told, number in found if number]
+
+
+def _break(item: Mapping[str, Any]) -> str:
+    return f"{visible(item['type'])} {place(item)} {symbol(item)}"
+
+
+def _corrected(correction: str | None) -> str:
+    return f", by correction {visible(correction)}" if correction else ""
+
+
+def since(report: Report) -> str:
+    """Which run the changes are since; empty where there was none."""
+    last = report["since_last"]
+    if last is None:
+        return ""
+    told = "" if changes(report, 0) else ": nothing cleared, nothing new"
+    return f"Since run {visible(last['run_id'])}, as of {visible(last['as_of'])}{told}"
+
+
+def remaining(report: Report) -> str:
+    """``Breaks remaining: 3``; of a run that proved only part, that there may be more."""
+    number = report["break_count"] + _not_judged(report)
+    if report["verdict"] == "incomplete":
+        return f"Breaks remaining: at least {number:,}, for not everything was proven"
+    return f"Breaks remaining: {number:,}"
 
 
 def decision(report: Report) -> str:
