@@ -39,33 +39,24 @@ Row = tuple[str, Movement]
 """A row, and the book's name of its account."""
 
 
-def bookings(rows: Sequence[Row], instruments: Instruments) -> Iterator[tuple[Row, Sequence[Difference], Term | None]]:
-    """Each row with the positions that it names, and what it changes one of them by (None: nothing, or which is not known)."""
+def bookings(rows: Sequence[Row], instruments: Instruments) -> Iterator[tuple[Row, Term]]:
+    """The rows that change a position, with what they change it by; money of an issuer's event stands with its units."""
     deliveries = _Deliveries(rows)
     events = {(account, row.group) for account, row in rows if row.group and row.kind in OF_AN_ISSUER}
-    found: list[tuple[Row, Sequence[Difference], Difference | None]] = []
+    found: list[tuple[Row, Difference]] = []
     for account, row in rows:
-        named = instruments.named(account, _name(row))
-        name = _name(row)
-        if not named and row.kind in SPLITS and row.related:  # the old units of a reverse split leave under a passing name
-            name = Named(row.related)
-            named = instruments.named(account, name)
+        name = Named(row.symbol, row.raw_symbol, row.isin, row.cusip, row.currency)
+        if not instruments.named(account, name) and row.kind in SPLITS and row.related:
+            name = Named(row.related)  # the old units of a reverse split leave under a passing name
         paid = row.amount is not None and (account, row.group) in events
-        moves = row.kind != "cash" and bool(row.quantity)
-        position = instruments.position(account, name, 1 if (row.quantity or 0) > 0 else -1) if moves or paid else None
-        found.append(((account, row), named, position))
-    times = Counter((position.key, row.group) for (_, row), _, position in found if position is not None)
-    for (account, row), named, position in found:
-        term = None
-        if position is not None:
-            paid = (account, row.group) in events
-            alone = times[position.key, row.group] == 1
-            term = _moved(row, position, deliveries.cause(account, row), _event(row, together=alone or paid))
-        yield (account, row), named, term
-
-
-def _name(row: Movement) -> Named:
-    return Named(row.symbol, row.raw_symbol, row.isin, row.cusip, row.currency)
+        if (row.kind != "cash" and row.quantity) or paid:
+            position = instruments.position(account, name, 1 if (row.quantity or 0) > 0 else -1)
+            if position is not None:
+                found.append(((account, row), position))
+    times = Counter((position.key, row.group) for (_, row), position in found)
+    for (account, row), position in found:
+        together = (account, row.group) in events or times[position.key, row.group] == 1
+        yield (account, row), _moved(row, position, deliveries.cause(account, row), _event(row, together=together))
 
 
 def _event(row: Movement, *, together: bool) -> str | None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from recon_core.explanation import Difference
+from recon_core.explanation import Difference, Key
 from recon_core.symbols import cusip_of, differ, form_of, isin_of
 
 
@@ -49,6 +49,11 @@ class Instruments:
             self._found[asked] = self._named(account, name)
         return self._found[asked]
 
+    @property
+    def asked(self) -> set[Key]:
+        """The positions that were meant so far."""
+        return {each.key for found in self._found.values() for each in found}
+
     def _named(self, account: str, name: Named) -> list[Difference]:
         symbols = [symbol for symbol in dict.fromkeys((name.symbol, name.raw_symbol)) if symbol]
         if alias := next((self._aliases[symbol] for symbol in symbols if symbol in self._aliases), None):
@@ -70,7 +75,10 @@ class Instruments:
 
     def _leg(self, found: Sequence[Difference], leg: str, moves: int) -> Difference | None:
         """A row that names no leg moves the one that must move its way to become what the broker reports, if that is but one."""
-        stated = [each for each in found if each.leg == ("NET" if self._net else leg)]
+        leg = "NET" if self._net else leg
+        if len(found) == 1 and found[0].leg == leg:  # nearly always
+            return found[0]
+        stated = [each for each in found if each.leg == leg]
         if stated or leg != "NET":
             return stated[0] if stated else None
         ways = [each for each in found if (each.quantity_difference < 0) == (moves > 0)]

@@ -21,6 +21,8 @@ EFFORT = 1 << 27
 BITS_OF_A_SUM = 1 << 11
 
 Chosen = tuple[int, ...]
+_Taken = tuple[int, "_Taken"] | None
+"""A place and those before it: sets that begin alike share their beginning."""
 
 
 class AddingUp(NamedTuple):
@@ -42,14 +44,14 @@ def adding_up(quantities: Sequence[Decimal], wanted: Decimal, *, effort: int = E
     if rest is None or not low <= rest <= total - low:
         return AddingUp(None)
     layers = _layers(weights, low, effort)
-    sets = _tried(weights, rest) if layers is None else _all(weights, rest, layers)
-    found = list(islice(sets, MOST_TIES + 1))
-    if not found:
+    found = list(islice(_tried(weights, rest), MOST_TIES + 1)) if layers is None else _all(weights, rest, layers)
+    if found:
+        best, ties = min(found, key=lambda chosen: (len(chosen), chosen)), len(found) - 1
+    elif found is None and layers is not None:
+        best, ties = _fewest(weights, rest, low, effort) or _first(weights, rest, layers), MOST_TIES
+    else:
         return AddingUp(None, exhaustive=layers is not None)
-    best = min(found, key=lambda chosen: (len(chosen), chosen))
-    if layers is not None and len(found) > MOST_TIES:
-        best = _fewest(weights, rest, low, effort) or best
-    return AddingUp(tuple(sorted(places[place] for place in best)), len(found) - 1, layers is not None)
+    return AddingUp(tuple(sorted(places[place] for place in best)), ties, layers is not None)
 
 
 def _whole(quantities: Sequence[Decimal], wanted: Decimal) -> tuple[list[int], int | None]:
@@ -134,30 +136,39 @@ def _layers(weights: Sequence[int], low: int, effort: int) -> list[Sums] | None:
     return layers[::-1]
 
 
-def _all(weights: Sequence[int], wanted: int, layers: Sequence[Sums]) -> Iterator[Chosen]:
-    """Every set, those with the first places first: a step is taken only where a set is reached by it."""
-    if not layers[0].has(wanted):
-        return
-    last = len(weights)
-    steps: list[tuple[int, int, tuple[int, object] | None]] = [(0, wanted, None)]
-    while steps:
-        place, rest, taken = steps.pop()
-        while place < last:
-            after = layers[place + 1]
-            if after.has(rest - weights[place]):
-                if after.has(rest):
-                    steps.append((place + 1, rest, taken))
-                rest, taken = rest - weights[place], (place, taken)
-            place += 1
-        yield _unlinked(taken)
+def _all(weights: Sequence[int], wanted: int, layers: Sequence[Sums]) -> list[Chosen] | None:
+    """Every set; None where there are more than are counted. A step is taken only where a set is reached by it, so that so many
+    beginnings are as many sets."""
+    ways: list[tuple[int, _Taken]] = [(wanted, None)] if layers[0].has(wanted) else []
+    for place, weight in enumerate(weights):
+        after = layers[place + 1]
+        ways = [
+            (left, taken if left == rest else (place, taken))
+            for rest, taken in ways
+            for left in (rest - weight, rest)
+            if after.has(left)
+        ]
+        if len(ways) > MOST_TIES + 1:
+            return None
+    return [_unlinked(taken) for _, taken in ways]
 
 
-def _unlinked(taken: object) -> Chosen:
+def _unlinked(taken: _Taken) -> Chosen:
     places = []
-    while isinstance(taken, tuple):
+    while taken is not None:
         place, taken = taken
         places.append(place)
     return tuple(reversed(places))
+
+
+def _first(weights: Sequence[int], wanted: int, layers: Sequence[Sums]) -> Chosen:
+    """The set that takes every place it can, from the first on."""
+    chosen = []
+    for place, weight in enumerate(weights):
+        if layers[place + 1].has(wanted - weight):
+            wanted -= weight
+            chosen.append(place)
+    return tuple(chosen)
 
 
 def _fewest(weights: Sequence[int], wanted: int, low: int, effort: int) -> Chosen | None:

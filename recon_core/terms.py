@@ -62,14 +62,15 @@ def terms_of(told: Told, differences: Sequence[Difference], *, as_of: datetime) 
     own = OwnFills(told.book_fills, told.book_orders, [*fills, *movements], since=told.since, as_of=as_of)
     bearing.by_id = own.usable
     bearing.notes += own.notes
+    today = last_day(as_of)
     for account, fill in fills:
-        _take_fill(account, fill, instruments, own, bearing, last_day(as_of))
-    for (account, row), named, term in bookings(movements, instruments):
-        bearing.touched.update(each.key for each in named)
+        _take_fill(account, fill, instruments, own, bearing, today)
+    for (account, row), term in bookings(movements, instruments):
         if term is not None and not own.has(account, row):
             _put(bearing.terms, term)
     if own.usable and told.evidence.complete:
         _take_own(own.unknown, Instruments(differences, {}, net=told.legs == "net"), told, bearing)
+    bearing.touched = instruments.asked
     for terms in (*bearing.terms.values(), *bearing.overdue.values()):
         terms[:] = sorted((term for term in terms if not_after(term, as_of)), key=order)
     return bearing
@@ -123,9 +124,7 @@ def _put(terms: dict[Key, list[Term]], term: Term) -> None:
 
 
 def _take_fill(account: str, fill: Fill, instruments: Instruments, own: OwnFills, bearing: Bearing, today: date) -> None:
-    name = _name(fill)
-    bearing.touched.update(each.key for each in instruments.named(account, name))
-    position = instruments.position(account, name, 1 if fill.quantity > 0 else -1)
+    position = instruments.position(account, _name(fill), 1 if fill.quantity > 0 else -1)
     if position is None or not fill.quantity:
         return
     term = _filled(fill, position, own.cause(account, fill))
