@@ -101,10 +101,11 @@ def _rated(action: CorporateAction, old: Difference, rate: Fraction | None, days
     after = Fraction(_held(old)) * rate
     exact = decimal_of(after)
     if exact is not None:
-        yield Announced(_term(action, old, exact - _held(old), days), ratio=rate)
+        yield Announced(replace(_term(action, old, exact - _held(old), days), ratio=rate), ratio=rate)
     if after.denominator != 1:
         whole = Decimal(int(after))
-        yield Announced(_term(action, old, whole - _held(old), days, cash_for=(after - int(after)) / rate))
+        left = _term(action, old, whole - _held(old), days, cash_for=(after - int(after)) / rate)
+        yield Announced(replace(left, ratio=rate))
 
 
 def _arrived(

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Context, Decimal
+from fractions import Fraction
 from typing import Literal
 
 from recon_core.model import Leg, Position
@@ -53,7 +54,8 @@ class Term:
     ``announced`` (what an announced corporate action makes of the book's quantity). ``at`` is when, where the broker says it to
     the second, ``on`` the day. ``price`` is per unit, ``amount`` the money that came with it, ``fee`` money paid (negative: a
     rebate). Terms of one ``event`` stand or fall together. ``source`` says where the row was read, ``sha256`` of which bytes,
-    ``raw`` the row itself as the broker sent it; empty where the adapter does not say.
+    ``raw`` the row itself as the broker sent it; empty where the adapter does not say. ``ratio`` is how many units an announced
+    split makes of each.
     """
 
     id: str
@@ -78,6 +80,7 @@ class Term:
     source: str = ""
     sha256: str | None = None
     raw: str = ""
+    ratio: Fraction | None = None
 
     @property
     def effect(self) -> Decimal:

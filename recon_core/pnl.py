@@ -19,7 +19,7 @@ from recon_core.explanation import EXACT, Difference, Explanation, ProfitAndLoss
 from recon_core.lots import Holding, Method, as_decimal
 from recon_core.written_numbers import plain
 
-SCALES = ("split", "reverse_split", "stock_dividend", "announced")
+SCALES = ("split", "reverse_split", "stock_dividend")
 """What changes the number of units and not what they cost together."""
 
 CARRIES = ("symbol_change", "merger", "spin_off", "transfer")
@@ -27,6 +27,8 @@ CARRIES = ("symbol_change", "merger", "spin_off", "transfer")
 
 ENDS = ("expiry", "exercise", "assignment", "removal", "fee_in_kind")
 """What closes units for the money that came with it: mostly none."""
+
+FIRST, LAST = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
 
 DERIVED = re.compile(r"option|future|^opt$|^fut$|^fop$", re.IGNORECASE)
 """The asset classes whose multiplier is not 1 where nobody says it."""
@@ -83,9 +85,11 @@ class _Replay:
         self._whole = explanation.explained and len(self._terms) == len(explanation.terms)
         self._notes: list[str] = []
         self._known = True
+        self._in_lieu = Decimal(0)
         self._currency = self._currency_of_all()
+        self._own = [term for term in self._terms if term.currency in (None, self._currency)]
         self._multiplier = self._multiplier_of_all()
-        self._history = self._own(fills)
+        self._history = self._own_history(fills)
 
     def outcome(self) -> Outcome:
         booked = [_traded(fill) for fill in self._history or ()]
@@ -98,15 +102,9 @@ class _Replay:
             realised = self._money(after.realised - before.realised)
         if realised is None and not self._notes:
             self._notes.append("a price or a cost that the profit takes is not known")
-        own = [term for term in self._terms if term.currency in (None, self._currency)]
         with localcontext(EXACT):
-            pnl = ProfitAndLoss(
-                method=self._method,
-                currency=self._currency,
-                realised=realised,
-                cash_in_lieu=sum((term.amount for term in own if term.amount and _in_lieu(term)), Decimal(0)),
-                fees=sum((-term.fee if term.kind == "book_fill" else term.fee for term in own if term.fee), Decimal(0)),
-            )
+            paid = sum((-term.fee if term.kind == "book_fill" else term.fee for term in self._own if term.fee), Decimal(0))
+        pnl = ProfitAndLoss(method=self._method, currency=self._currency, realised=realised, cash_in_lieu=self._in_lieu, fees=paid)
         price = after.price
         return Outcome(pnl, None if price is None else as_decimal(price), tuple(dict.fromkeys(self._notes)))
 
@@ -127,23 +125,45 @@ class _Replay:
         return as_decimal(realised * self._multiplier) if self._known and self._multiplier is not None else None
 
     def _missed(self) -> Iterator[_Event]:
-        """The terms as events; rows of one event that only move units around are one."""
-        together: dict[tuple[bool, str], list[Term]] = {}
+        """The terms as events; the rows of one that moves units around, and the money of them, are one."""
+        together: dict[str, list[Term]] = {}
+        events = {term.event for term in self._terms if term.event and _family(term) in (*SCALES, *CARRIES)}
         for term in self._terms:
-            if term.kind in SCALES or term.kind in CARRIES:
-                scales = term.kind in SCALES
-                together.setdefault((scales, term.event or f"{term.kind} {term.on}"), []).append(term)
+            if _family(term) in (*SCALES, *CARRIES) or (term.event in events and term.kind == "cash"):
+                together.setdefault(term.event or f"{term.kind} {term.on}", []).append(term)
             elif term.quantity:
-                yield _Event(_moment(term), term.id, self._single(term))
-        for (scales, _), terms in together.items():
+                yield _Event(self._moment(term), term.id, self._single(term))
+            else:
+                self._keep(self._paid_for([term]))
+        for terms in together.values():
+            scales = any(_family(term) in SCALES for term in terms)
             happen = self._scaled(terms) if scales else self._carried(terms)
-            yield _Event(min(map(_moment, terms)), min(term.id for term in terms), happen)
+            yield _Event(min(map(self._moment, terms)), min(term.id for term in terms), happen)
+
+    def _keep(self, money: Decimal) -> None:
+        """Money that came for a part of a unit, or for nothing that was closed."""
+        self._in_lieu = EXACT.add(self._in_lieu, money)
+
+    def _paid_for(self, terms: Sequence[Term]) -> Decimal:
+        with localcontext(EXACT):
+            return sum((term.amount for term in terms if term.amount and term in self._own), Decimal(0))
+
+    def _moment(self, term: Term) -> datetime:
+        """When a term happened. Of a day alone: what changes the units of a holding before all trades of it, the rest after them.
+
+        What the book has and never was is undone in what the book's row says, or else after all of its history.
+        """
+        if term.kind == "book_fill":
+            return FIRST if self._history is None else LAST
+        if term.at is not None:
+            return term.at
+        return datetime.combine(term.on, time.min if _family(term) in SCALES else time.max, UTC)
 
     def _single(self, term: Term) -> Happen:
         quantity, price = Fraction(term.quantity), self._price(term)
         if term.kind == "book_fill":
             return lambda holding, _: holding.take_back(-quantity, price)
-        if term.kind in ENDS:
+        if _family(term) in ENDS:
             came = price if term.amount else Fraction(0)
             return lambda holding, _: holding.open(holding.close(quantity, came), None)
         if price is None:
@@ -152,25 +172,30 @@ class _Replay:
 
     def _price(self, term: Term) -> Fraction | None:
         """What a unit was traded at: as stated, else as the money that came for it says."""
-        if term.price is not None and term.kind not in ENDS:
+        if term.price is not None and _family(term) not in ENDS:
             return Fraction(term.price)
-        return self._paid(term.amount, Fraction(term.quantity))
+        return self._per_unit(term.amount, Fraction(term.quantity))
 
-    def _paid(self, amount: Decimal | None, quantity: Fraction) -> Fraction | None:
+    def _per_unit(self, amount: Decimal | None, quantity: Fraction) -> Fraction | None:
         if not amount or not quantity or not self._multiplier:
             return None
         return -Fraction(amount) / (quantity * self._multiplier)
 
     def _scaled(self, terms: Sequence[Term]) -> Happen:
-        change, money = _sum(term.quantity for term in terms), _sum(term.amount or Decimal(0) for term in terms)
+        change, money = _sum(term.quantity for term in terms), self._paid_for(terms)
+        ratio = next((term.ratio for term in terms if term.ratio is not None), None)
 
         def happen(holding: Holding, last: bool) -> None:
+            self._keep(money)
             held = holding.quantity
             after = held + change
+            left = None if ratio is None or not held else held * ratio - after
             if not held:
                 holding.open(change, None)
             elif (after > 0) == (held > 0) and after:
-                holding.scale(change, self._fraction(holding, after, last=last) if money else Fraction(0))
+                holding.scale(change, self._fraction(holding, after, left, last=last) if money or left else Fraction(0))
+                if left and not money:
+                    self._unknown("the money for a part of a unit is not known")
             elif money and not after:  # less than one unit would have been left
                 holding.close(change, Fraction(0))
             else:
@@ -178,8 +203,9 @@ class _Replay:
 
         return happen
 
-    def _fraction(self, holding: Holding, after: Fraction, *, last: bool) -> Fraction | None:
-        """The part of a unit that was paid in money: what the broker's own cost of the units leaves of the cost before."""
+    def _fraction(self, holding: Holding, after: Fraction, left: Fraction | None, *, last: bool) -> Fraction | None:
+        """The part of a unit that was paid in money: what the broker's own cost of the units leaves of the cost before, else what
+        the announced ratio leaves of the units."""
         cost, reported = holding.cost, self._reported
         if last and self._whole and cost is not None and reported is not None and reported.avg_price:
             price = Fraction(reported.avg_price)
@@ -189,21 +215,23 @@ class _Replay:
                 return Fraction(0)
             if 0 < fraction / after < 1 / abs(after):
                 return fraction
-        self._notes.append("how much of a unit was paid in money is not known, and so not what it had cost")
-        return None
+        if left is None:
+            self._notes.append("how much of a unit was paid in money is not known, and so not what it had cost")
+        return left
 
     def _carried(self, terms: Sequence[Term]) -> Happen:
-        change, money = _sum(term.quantity for term in terms), _sum(term.amount or Decimal(0) for term in terms)
-        kinds, stated = {term.kind for term in terms}, {term.price for term in terms if term.price is not None}
-        price = Fraction(stated.pop()) if kinds == {"transfer"} and len(stated) == 1 else None
+        change, money = _sum(term.quantity for term in terms), self._paid_for(terms)
+        families, stated = {_family(term) for term in terms}, {term.price for term in terms if term.price is not None}
+        moved = families == {"transfer"}
+        price = Fraction(stated.pop()) if moved and len(stated) == 1 else None
 
         def happen(holding: Holding, _: bool) -> None:
-            held = holding.quantity
-            if not money or kinds == {"transfer"}:
+            if not money or moved:
                 holding.carry(change, price)
-            elif kinds == {"merger"} and held * change < 0 and self._multiplier:
-                holding.open(holding.close(change, -money / (change * self._multiplier)), None)
+            elif "merger" in families and holding.quantity * change < 0 and self._multiplier:
+                holding.open(holding.close(change, -Fraction(money) / (change * self._multiplier)), None)
             else:
+                self._keep(money)
                 self._notes.append("what the part that was paid in money had cost is not known")
                 holding.carry(change, None)
                 holding.realised = None
@@ -236,7 +264,7 @@ class _Replay:
             return None
         return Fraction(1)
 
-    def _own(self, fills: Sequence[Fill] | None) -> Sequence[Fill] | None:
+    def _own_history(self, fills: Sequence[Fill] | None) -> Sequence[Fill] | None:
         """The book's fills, where they are all that made its position."""
         held = Fraction(self._book.quantity) if self._book else Fraction(0)
         if fills is not None and _sum(fill.quantity for fill in fills) == held:
@@ -257,15 +285,13 @@ def _traded(fill: Fill) -> _Event:
     return _Event(fill.traded_at, fill.id, lambda holding, _: holding.trade(quantity, price))
 
 
-def _moment(term: Term) -> datetime:
-    """When a term happened. Of a day alone: what changes the units of a holding before all trades of it, the rest after them."""
-    if term.at is not None:
-        return term.at
-    return datetime.combine(term.on, time.min if term.kind in SCALES else time.max, UTC)
-
-
-def _in_lieu(term: Term) -> bool:
-    return term.kind in SCALES or term.kind in ("symbol_change", "spin_off", "cash")
+def _family(term: Term) -> str:
+    """The kind of a term, of what was announced the one that does to a holding what it does."""
+    if term.kind != "announced":
+        return term.kind
+    if term.ratio is not None:
+        return "split"
+    return "removal" if term.cause == "CLOSED_BY_BROKER" else "merger"
 
 
 def _sum(numbers: Iterable[Decimal]) -> Fraction:

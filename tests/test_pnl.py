@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import date
 from decimal import Decimal
+from fractions import Fraction
 from typing import Any
 
 import pytest
@@ -192,6 +193,37 @@ def test_where_nobody_says_what_fraction_was_paid_the_profit_is_not_known():
         assert "how much of a unit" in found.notes[0]
 
 
+def test_the_money_for_a_fraction_may_be_a_row_of_its_own():
+    reverse = term("-95", kind="reverse_split", hours=None, cause="CORPORATE_ACTION", event="e")
+    money = term("0", kind="cash", hours=None, cause="CORPORATE_ACTION", event="e", amount="48")
+    pnl = played(held("105", "10"), money, reverse, reported=held("10", "100")).pnl
+    assert (pnl.realised, pnl.cash_in_lieu, pnl.total) == (-50, 48, -2)
+
+
+def announced(quantity: str, **more: Any) -> Term:
+    return term(quantity, kind="announced", hours=None, **({"cause": "CORPORATE_ACTION", "event": "e"} | more))
+
+
+@pytest.mark.case("F06")
+def test_an_announced_ratio_says_which_fraction_was_paid_where_the_broker_has_no_entry_price():
+    # 105 / 10 = 10.5: half of what a unit of 100 had cost
+    pnl = played(held("105", "10"), announced("-95", ratio=Fraction(1, 10), amount="48"), reported=held("10")).pnl
+    assert (pnl.realised, pnl.cash_in_lieu, pnl.total) == (-50, 48, -2)
+    unpaid = played(held("105", "10"), announced("-95", ratio=Fraction(1, 10)), reported=held("10"))
+    assert (unpaid.pnl.realised, unpaid.notes) == (None, ("the money for a part of a unit is not known",))
+    whole = played(held("100", "10"), announced("300", ratio=Fraction(4)))
+    assert (whole.pnl.realised, whole.price) == (0, Decimal("2.5"))
+
+
+def test_an_announced_merger_pays_or_carries_and_what_is_worthless_is_lost():
+    paid = played(held("100", "10"), announced("-100", amount="1250")).pnl
+    assert (paid.realised, paid.cash_in_lieu) == (250, 0)
+    assert realised(held("100", "10"), announced("-100")) == "0"
+    assert realised(held("100", "10"), announced("-100", cause="CLOSED_BY_BROKER")) == "-1000"
+    arrived = played(held("10", "10"), announced("5"))  # a spin-off of what is held already: what it cost is not known
+    assert (arrived.pnl.realised, arrived.price) == (0, None)
+
+
 def test_fees_are_what_was_paid_and_taken_back():
     pnl = played(held("100", "10"), term("-10", "12", fee="1.25"), term("-10", "12", hours=1, fee="-0.15")).pnl
     assert (pnl.realised, pnl.fees, pnl.total) == (40, Decimal("1.10"), Decimal("38.90"))
@@ -275,6 +307,12 @@ def test_a_fill_of_the_book_that_never_was_is_taken_out_of_its_history():
     ghost = term("50", "14", hours=-4, kind="book_fill", id="ghost", cause="PHANTOM", fee="2")
     pnl = played(held("50", "10"), ghost, fills=own).pnl
     assert (pnl.realised, pnl.fees, pnl.total) == (-200, -2, -198)  # 50 x (14 - 10) was never made, and its fee never paid
+
+
+def test_a_whole_row_that_never_was_realises_nothing():
+    row = term("-50", "10", kind="book_fill", id="the book's row", cause="PHANTOM", hours=-9)
+    assert played(held("50", "10"), row).pnl.realised == 0
+    assert played(held("50", "10"), row, fills=[fill("50", "10", -5)]).pnl.realised == 0
 
 
 @pytest.mark.parametrize(
