@@ -12,14 +12,13 @@ from datetime import UTC, date, timedelta
 from decimal import Decimal
 from fractions import Fraction
 
-from recon_core.bookings import CAUSE_OF, SPLITS
+from recon_core.bookings import CAUSE_OF, OF_AN_ISSUER, SPLITS
 from recon_core.evidence import CorporateAction
 from recon_core.explanation import Difference, Key, Term
 from recon_core.instruments import Instruments, Named
 from recon_core.model import QUANTITY_PLACES
 
 _RATIOS = SPLITS | {"stock_dividend"}
-_LEAVES = ("symbol_change", "merger", "removal", "liquidation")
 _SAME_EVENT = timedelta(days=10)
 """So far apart the days of an announcement and of its booking may be."""
 
@@ -58,7 +57,7 @@ def _once(actions: Sequence[CorporateAction]) -> list[CorporateAction]:
     """Each event once, whatever its ids."""
     found: dict[CorporateAction, CorporateAction] = {}
     for action in sorted(actions, key=lambda action: action.id):
-        if action.kind in _RATIOS or action.kind in _LEAVES or action.kind == "spin_off":
+        if action.kind in OF_AN_ISSUER:
             found.setdefault(replace(action, id="", said="", source=""), action)
     return list(found.values())
 
@@ -82,14 +81,13 @@ def _effects(action: CorporateAction, account: str, instruments: Instruments, da
         elif action.kind == "spin_off":
             if other is not None and renamed and rate is not None:
                 yield from _arrived(action, old, other, rate, days, also=frozenset())
-        elif not renamed or (action.kind in ("removal", "liquidation") and other is None):
-            if action.kind in _LEAVES and action.kind != "symbol_change":
-                yield Announced(_term(action, old, _negative(_held(old)), days, cash_for=Fraction(_held(old))))
-        elif other is not None:
-            rate = rate or (Fraction(1) if action.kind == "symbol_change" else None)
-            arrived = list(_arrived(action, old, other, rate, days, also=frozenset((old.key,)))) if rate else []
+        elif action.kind == "merger" and action.new_symbol is None and action.cash_per_unit:
+            yield Announced(_term(action, old, _held(old).copy_negate(), days, cash_for=Fraction(_held(old))))
+        elif action.kind in ("merger", "symbol_change") and other is not None and renamed:
+            each_one = rate or (Fraction(1) if action.kind == "symbol_change" else None)
+            arrived = list(_arrived(action, old, other, each_one, days, also=frozenset((old.key,)))) if each_one else []
             if arrived:
-                left = _term(action, old, _negative(_held(old)), days, cash_for=Fraction(_held(old)))
+                left = _term(action, old, _held(old).copy_negate(), days, cash_for=Fraction(_held(old)))
                 yield Announced(left, also=frozenset((other.key,)))
                 yield from arrived
 
@@ -164,10 +162,6 @@ def _is_booked(action: CorporateAction, days: Sequence[date], terms: Sequence[Te
 
 def _held(position: Difference) -> Decimal:
     return position.book.quantity if position.book is not None else Decimal(0)
-
-
-def _negative(number: Decimal) -> Decimal:
-    return number.copy_negate()
 
 
 def _key(term: Term) -> Key:

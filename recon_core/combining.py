@@ -80,9 +80,9 @@ def partly(difference: Difference, terms: Sequence[Term], *, by_id: bool) -> Fou
 
 def items_of(terms: Sequence[Term]) -> list[Item]:
     """The terms in the order of time, those of one event together, at its last."""
-    together: dict[tuple[str, str], list[Term]] = {}
-    for term in terms:
-        together.setdefault(("event", term.event) if term.event else (term.kind, term.id), []).append(term)
+    together: dict[str | int, list[Term]] = {}
+    for place, term in enumerate(terms):
+        together.setdefault(term.event or place, []).append(term)
     return sorted((tuple(sorted(item, key=order)) for item in together.values()), key=lambda item: order(item[-1]))
 
 

@@ -8,11 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import datetime
 from decimal import Decimal, localcontext
-from fractions import Fraction
 
-from recon_core import reasons
+from recon_core import inferences, reasons
 from recon_core.announced import Announced, announced
 from recon_core.combining import Found, combined, partly
 from recon_core.explanation import EXACT, Difference, Explanation, Key, Term
@@ -22,10 +21,6 @@ from recon_core.terms import Bearing, Told, last_day, since, terms_of
 
 EFFORT_OF_A_RUN = 1 << 32
 """Bits of sums in all that is looked for (see subsets): some seconds."""
-
-MOST_OF_A_RATIO = 20
-PRICES_APART = Fraction(1, 200)
-"""What an inferred split allows: a ratio of numbers up to 20, and prices in the inverse ratio within 0.5 %."""
 
 
 def explain(differences: Sequence[Difference], told: Mapping[str, Told], *, as_of: datetime) -> dict[Key, Explanation]:
@@ -93,8 +88,7 @@ class _Desk:
             if found.terms:
                 return self._story(difference, found, early=early)
         return (
-            self._inferred_split(difference)
-            or self._phantom(difference)
+            self._of_no_record(difference)
             or self._partly(difference, later, exhaustive=exhaustive)
             or self._unexplained(difference, terms, exhaustive=exhaustive)
         )
@@ -129,53 +123,20 @@ class _Desk:
         digests = self._told.digests if self._told else {}
         return tuple(replace(term, sha256=_digest(term.source, digests)) if term.source else term for term in terms)
 
-    def _inferred_split(self, difference: Difference) -> Explanation | None:
-        """A split of which no record is on file, read off quantity and price."""
-        on_file = {term.kind for term in self._bearing.terms.get(difference.key, ())} & reasons.RATIO_KINDS
-        ratio = _ratio(difference)
-        if ratio is None or on_file or difference.key in self._on_file:
+    def _of_no_record(self, difference: Difference) -> Explanation | None:
+        """What no record of the broker's states: a split that only quantities and prices tell, and what nothing made."""
+        key, bearing, told = difference.key, self._bearing, self._told
+        announced = key in self._on_file
+        ratio = inferences.ratio_of(difference)
+        booked = any(term.kind in reasons.RATIO_KINDS for term in bearing.terms.get(key, ()))
+        if ratio is not None and not announced and not booked:
+            term = inferences.split(difference, ratio, on=last_day(self._as_of))
+            found = _explanation(difference, (term,), reasons.inferred_split(difference, term.said), inferred=True)
+            return replace(found, diverged_on=None)  # no record says when
+        if told is None or announced or key in bearing.touched or bearing.notes:
             return None
-        split = f"{ratio.numerator} for {ratio.denominator}"
-        term = self._made_up(
-            difference,
-            id=f"inferred {split}",
-            kind="split" if ratio > 1 else "reverse_split",
-            cause="CORPORATE_ACTION",
-            event=f"inferred {split} {difference.symbol}",
-            said=f"inferred from quantities and average prices: {split}",
-        )
-        found = _explanation(difference, (term,), reasons.inferred_split(difference, split), inferred=True)
-        return replace(found, diverged_on=None)  # no record says when
-
-    def _phantom(self, difference: Difference) -> Explanation | None:
-        """What the book has and nothing made, by evidence that reaches back to when the book opened it."""
-        book, told = difference.book, self._told
-        if told is None or book is None or book.opened_at is None or (difference.reported and difference.reported.quantity):
-            return None
-        agreed = difference.agreed_at is not None and difference.agreed_at >= book.opened_at
-        reaches = told.evidence.complete and (told.since is None or told.since <= book.opened_at)
-        if agreed or not reaches or difference.key in self._bearing.touched or difference.key in self._on_file:
-            return None
-        term = self._made_up(
-            difference,
-            id="the book's row",
-            kind="book_fill",
-            cause="PHANTOM",
-            on=book.opened_at.astimezone(UTC).date(),
-            at=book.opened_at,
-            price=book.avg_price,
-            currency=book.currency,
-            multiplier=book.multiplier,
-        )
-        return _explanation(difference, (term,), reasons.phantom(difference, told.since), inferred=True)
-
-    def _made_up(self, difference: Difference, **known: object) -> Term:
-        """All of the difference as one term, of which the broker has no row."""
-        values: dict[str, object] = {
-            "broker": difference.broker, "account": difference.account, "symbol": difference.symbol, "leg": difference.leg,
-            "quantity": difference.quantity_difference.copy_negate(), "on": last_day(self._as_of),
-        }  # fmt: skip
-        return Term(**(values | known))  # type: ignore[arg-type]
+        row = inferences.phantom(difference, told.evidence, told.since)
+        return _explanation(difference, (row,), reasons.phantom(difference, told.since), inferred=True) if row else None
 
     def _partly(self, difference: Difference, terms: Sequence[Term], *, exhaustive: bool) -> Explanation | None:
         found = partly(difference, terms, by_id=self._bearing.by_id)
@@ -188,7 +149,10 @@ class _Desk:
         return replace(whole, why="; ".join((f"{why}: that leaves {reasons.number(whole.residual)}", *more)))
 
     def _unexplained(self, difference: Difference, terms: Sequence[Term], *, exhaustive: bool) -> Explanation:
-        why = "; ".join((reasons.nothing(difference, terms, self._told), *self._more(difference, exhaustive=exhaustive)))
+        known = self._bearing.by_id and difference.key in self._bearing.touched
+        why = "; ".join(
+            (reasons.nothing(difference, terms, self._told, known=known), *self._more(difference, exhaustive=exhaustive))
+        )
         return _explanation(difference, (), why)
 
     def _more(self, difference: Difference, *, exhaustive: bool) -> list[str]:
@@ -223,22 +187,6 @@ def _explanation(difference: Difference, terms: Sequence[Term], why: str, *, tie
         diverged_on=min(term.on for term in terms),
         event=next((term.event for term in (greatest, *terms) if term.event), None),
     )
-
-
-def _ratio(difference: Difference) -> Fraction | None:
-    """Broker to book, where that is a ratio of small numbers and the average prices are in the inverse one."""
-    book, broker = difference.book, difference.reported
-    if book is None or broker is None or not book.quantity or not book.avg_price or not broker.avg_price:
-        return None
-    if any(
-        mine is not None and theirs is not None and mine != theirs
-        for mine, theirs in ((book.currency, broker.currency), (book.multiplier, broker.multiplier))
-    ):
-        return None
-    ratio = Fraction(broker.quantity) / Fraction(book.quantity)
-    paid, worth = (Fraction(side.quantity) * Fraction(side.avg_price or 0) for side in (book, broker))
-    small = 0 < ratio != 1 and max(ratio.numerator, ratio.denominator) <= MOST_OF_A_RATIO
-    return ratio if small and abs(paid - worth) <= PRICES_APART * abs(worth) else None
 
 
 def _digest(source: str, digests: Mapping[str, str]) -> str | None:

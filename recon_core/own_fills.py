@@ -9,7 +9,7 @@ from datetime import datetime
 from recon_core.evidence import Fill, Movement
 
 _ENOUGH = 3
-"""Where none of so many fills of either side has an id of the other's, the ids are not of one kind."""
+"""Where none of so many fills or orders of either side has an id of the other's, the ids are not of one kind."""
 
 Row = tuple[str, Fill | Movement]
 """A row of the broker's, and the book's name of its account."""
@@ -31,7 +31,14 @@ class OwnFills:
         as_of: datetime,
     ) -> None:
         self.notes: list[str] = []
+        stated = {row.order_id for _, row in rows if row.order_id}
         self._orders = orders
+        if orders is not None and len(stated) >= _ENOUGH and not stated & orders:
+            self._orders = None
+            self.notes.append(
+                "no order of the book has an id that the broker knows: they are not compared (book.orders, column id)"
+            )
+        self._reach = since and min([since, *(fill.traded_at for fill in fills or ())])
         self._fills: defaultdict[str, list[Fill]] = defaultdict(list)
         for fill in fills or ():
             self._fills[fill.id].append(fill)
@@ -53,6 +60,13 @@ class OwnFills:
     def has(self, account: str, row: Fill | Movement) -> bool:
         """Whether the book is known to have this very row."""
         return self.usable and bool(self._like(account, row))
+
+    def lacks(self, account: str, row: Fill | Movement) -> bool:
+        """Whether the book may not have this row: of one from before its own fills begin nothing is known by id."""
+        if not self.usable:
+            return True
+        before = self._reach is not None and isinstance(row, Fill) and row.traded_at < self._reach
+        return not before and not self._like(account, row)
 
     def cause(self, account: str, fill: Fill) -> str:
         """What a fill is that the book does not have: of an order of others, of one of which the book has a part, or missed."""

@@ -80,14 +80,14 @@ def phantom(difference: Difference, since: datetime | None) -> str:
     return f"the book has {quantity}{opened}; the broker's evidence is complete {reach}, and nothing in it made the position"
 
 
-def nothing(difference: Difference, terms: Sequence[Term], told: Told | None) -> str:
-    """Why nothing explains it, and how far history reaches."""
+def nothing(difference: Difference, terms: Sequence[Term], told: Told | None, *, known: bool) -> str:
+    """Why nothing explains it, and how far history reaches; ``known``: what the broker told is in the book already."""
     if told is None:
         return "the broker gives no evidence"
     reach = f"since {moment(told.since)}" if told.since else "that the broker has"
-    said = [f"no row {reach} concerns the position"]
+    said = [f"the book's own fills have all that the broker tells of it {reach}" if known else f"no row {reach} moves the position"]
     if terms:
-        rows = f"{_count(len(terms), 'row')} {reach} concern{'s' if len(terms) == 1 else ''} the position"
+        rows = f"{_count(len(terms), 'row')} {reach} move{'s' if len(terms) == 1 else ''} the position"
         said = [f"{rows}, and no set of them adds up to the difference"]
     book = difference.book
     if book is not None and book.quantity and not (difference.reported and difference.reported.quantity):

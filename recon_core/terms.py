@@ -66,7 +66,7 @@ def terms_of(told: Told, differences: Sequence[Difference], *, as_of: datetime) 
     for account, fill in fills:
         _take_fill(account, fill, instruments, own, bearing, today)
     for (account, row), term in bookings(movements, instruments):
-        if term is not None and not own.has(account, row):
+        if own.lacks(account, row):
             _put(bearing.terms, term)
     if own.usable and told.evidence.complete:
         _take_own(own.unknown, Instruments(differences, {}, net=told.legs == "net"), told, bearing)
@@ -97,20 +97,23 @@ def since(term: Term, agreed_at: datetime) -> bool:
 
 
 def _once(rows: Sequence[_Row], told: Told, notes: list[str]) -> list[tuple[str, _Row]]:
-    """Each row once, by account and id, with the book's name of its account: of two alike one, of two that contradict each other
-    neither."""
-    first: dict[tuple[str, str], _Row] = {}
-    doubtful: set[tuple[str, str]] = set()
+    """Each row once, with the book's name of its account: of two with one id one, and neither where they contradict each other."""
+    first: dict[tuple[str | None, str], _Row] = {}
+    doubtful: set[tuple[str | None, str]] = set()
     for row in rows:
-        account = told.accounts.get(row.account, row.account) if row.account else told.account or ""
-        known = first.setdefault((account, row.id), row)
+        known = first.setdefault((row.account, row.id), row)
         if known is not row and _content(known) != _content(row):
-            doubtful.add((account, row.id))
-    for account, identity in sorted(doubtful):
+            doubtful.add((row.account, row.id))
+    for account, identity in sorted(doubtful, key=lambda key: (key[0] or "", key[1])):
         notes.append(f"rows of {account or 'no account'} with the id {identity} contradict each other: none of them counts")
-    if unnamed := sum(not account for account, _ in first):
-        notes.append(f"{unnamed:,} rows name no account, and none is configured: they count for nothing")
-    return [(key[0], row) for key, row in first.items() if key not in doubtful]
+    named = [
+        (told.accounts.get(row.account, row.account) if row.account else told.account or "", row)
+        for key, row in first.items()
+        if key not in doubtful
+    ]
+    if nameless := sum(not account for account, _ in named):
+        notes.append(f"{nameless:,} row{'s' if nameless > 1 else ''} without an account, and none is configured: not counted")
+    return named
 
 
 def _content(row: _Row) -> _Row:
@@ -139,7 +142,7 @@ def _take_fill(account: str, fill: Fill, instruments: Instruments, own: OwnFills
             _put(bearing.terms if pending else bearing.overdue, early)
         if pending:
             return
-    if not own.has(account, fill):
+    if own.lacks(account, fill):
         _put(bearing.terms, term)
 
 

@@ -115,7 +115,7 @@ def test_evidence_is_known_by_account_alias_identifier_symbol_and_form():
     assert explained(difference("0", "5"), fills=[fill("5", account=None)], account="MAIN").explained
     nameless = explained(difference("0", "5"), fills=[fill("5", account=None)])
     assert not nameless.explained
-    assert "1 rows name no account" in nameless.why or "1 row names no account" in nameless.why
+    assert "1 row without an account, and none is configured: not counted" in nameless.why
     assert explained(difference("0", "5"), fills=[fill("5", symbol="APPL US")], aliases={"APPL US": "AAPL"}).explained
     isin = {"ours": {"isin": "US0378331005"}}
     assert explained(difference("0", "5", **isin), fills=[fill("5", symbol="APC", isin="US0378331005")]).explained
@@ -195,6 +195,38 @@ def test_ids_of_another_kind_are_not_compared():
     ours = [replace(each, id=f"order-{number}") for number, each in enumerate(fills)]
     found = explained(difference("0", "20"), fills=fills, book_fills=ours)
     assert found.ties == 2
+
+
+def test_orders_of_another_kind_are_not_compared():
+    fills = [fill("10", f"f{number}", order_id=f"o{number}") for number in range(3)]
+    found = explained(difference("0", "30"), fills=fills, book_orders=frozenset({"ours-1"}))
+    assert found.cause == "MISSED_FILL"
+    assert explained(difference("0", "30"), fills=fills, book_orders=frozenset({"ours-1", "o2"})).causes == (
+        "MANUAL_TRADE", "MISSED_FILL",
+    )  # fmt: skip
+
+
+def test_a_fill_from_before_the_books_own_begin_is_not_known_to_be_missed():
+    one = difference("50", "100", agreed_at=hours(24))
+    fills = [fill("50", "old", hours(40)), fill("50", "f1", hours(20))]
+    assert not explained(one, fills=fills, book_fills=fills[1:], since=hours(24)).explained
+    assert names(explained(one, fills=fills, book_fills=[replace(fills[1], id="f0", traded_at=hours(41))], since=hours(24))) == [
+        "f1"
+    ]
+
+
+def test_where_the_book_has_every_fill_that_is_said():
+    fills = [fill("50", "f1")]
+    found = explained(difference("0", "50"), fills=fills, book_fills=fills, since=hours(72))
+    assert outcome(found) == ("UNEXPLAINED", "UNEXPLAINED", "-50")
+    assert found.why == "the book's own fills have all that the broker tells of it since 2026-11-17 21:00 UTC"
+
+
+def test_two_accounts_of_the_broker_that_are_one_in_the_book_have_ids_of_their_own():
+    fills = [fill("50", "1", account="U1"), fill("40", "1", account="U2")]
+    found = explained(difference("0", "90"), fills=fills, accounts={"U1": "MAIN", "U2": "MAIN"})
+    assert names(found) == ["1", "1"]
+    assert found.explained
 
 
 # -- what settles later
@@ -410,6 +442,17 @@ def test_a_merger_moves_units_and_money():
     assert both[0].terms[0].amount == Decimal("5474.20")
     cash = explained(old, corporate_actions=[action("merger", symbol="TWTR", cash_per_unit="54.20")])
     assert (cash.cause, cash.terms[0].amount) == ("CORPORATE_ACTION", Decimal("5474.20"))
+    assert not explained(old, corporate_actions=[action("merger", symbol="TWTR")]).explained, "into nothing and for nothing"
+    assert not explained(old, corporate_actions=[action("liquidation", symbol="TWTR", cash_per_unit="9")]).explained
+    assert not explained(old, corporate_actions=[merger]).explained
+
+
+def test_a_spin_off_is_reckoned_from_what_the_book_holds_of_its_parent():
+    spun = action("spin_off", symbol="GE", new_symbol="GEV", old_rate="4", new_rate="1")
+    parent, new = difference("101", "111", "GE"), difference(None, "25", "GEV")
+    both = explained_all([parent, new], corporate_actions=[spun], fills=[fill("10", symbol="GE")])
+    assert [each.cause for each in both] == ["MISSED_FILL", "CORPORATE_ACTION"]
+    assert not explained(new, corporate_actions=[spun]).explained
 
 
 def test_the_same_event_announced_twice_is_one():
@@ -463,7 +506,9 @@ def test_what_nothing_made_is_a_phantom():
     [
         ({"since": hours(24)}, "the book has it since 2026-11-18 21:00 UTC, before what was asked for"),
         ({"complete": False, "reason": "page 3 failed"}, "evidence is not complete: page 3 failed"),
-        ({"fills": [fill("7", "f1", hours(40))]}, "1 row that the broker has concerns the position, and no set of them adds up"),
+        ({"fills": [fill("50", account=None)]}, "1 row without an account"),
+        ({"fills": [fill("50", "f1", hours(40)), fill("40", "f1", hours(40))]}, "contradict each other"),
+        ({"fills": [fill("7", "f1", hours(40))]}, "1 row that the broker has moves the position, and no set of them adds up"),
     ],
 )
 def test_a_phantom_is_not_claimed_where_something_may_have_made_it(more, why):
