@@ -11,6 +11,7 @@ import json
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import click
 from markdown_tables import Lines, code, fenced, rows, said, table
@@ -163,6 +164,11 @@ def _config_page(brokers: Mapping[str, type[Broker]], halts: Mapping[str, type[H
     yield f"{keys['recheck']['description']} More: [brokers](brokers.md#a-live-broker-and-the-book)."
     yield ""
     yield from table(keys["recheck"])
+    yield "## `explain`"
+    yield ""
+    yield f"{keys['explain']['description']} More: [why quantities differ](explaining.md)."
+    yield ""
+    yield from table(keys["explain"])
     yield "## `symbols`"
     yield ""
     yield f"{keys['symbols']['description']} More: [brokers](brokers.md#one-instrument-under-two-names)."
@@ -298,8 +304,12 @@ def _report_page() -> Lines:
     kinds = [(name, part) for name, part in schema["$defs"].items() if "properties" not in part]
     yield from rows(
         ("kind", "meaning", "pattern"),
-        [(f'<a id="{name}"></a>{name}', said(part["description"]), code(part["pattern"])) for name, part in kinds],
+        [(f'<a id="{name}"></a>{name}', said(part["description"]), _pattern(part)) for name, part in kinds],
     )
+
+
+def _pattern(part: Mapping[str, Any]) -> str:
+    return code(part["pattern"]) if "pattern" in part else " ".join(map(code, part["enum"]))
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -1,4 +1,4 @@
-"""Asks every broker for its positions, several at the same time; what goes wrong at one is its own feed's status."""
+"""Asks brokers, several at the same time, for positions and for evidence; what goes wrong at one is its own answer's status."""
 
 from __future__ import annotations
 
@@ -7,15 +7,16 @@ import inspect
 import threading
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar
 
 from recon_core.brokers import Broker
 from recon_core.config.settings import BrokerSettings
 from recon_core.documents import Document, read_documents
-from recon_core.errors import BrokerError, IncompleteError, NotReadyError
+from recon_core.errors import BrokerError, IncompleteError, NotReadyError, TransientError
+from recon_core.evidence import CorporateAction, Evidence, Fill, Movement
 from recon_core.model import Ask, Feed, FeedStatus
 from recon_core.recording import Recording
 from recon_core.redaction import redacted
@@ -32,13 +33,27 @@ GRACE_SECONDS = 0.5
 MOST_RECORDED = 1 << 30
 """Bytes of a file up to which a recording holds it."""
 
+TELLING = frozenset(("fills", "movements", "corporate_actions"))
+"""The capabilities of which an adapter has one, or more, that tells evidence."""
+
 _Returned = TypeVar("_Returned")
+_Answer = TypeVar("_Answer")
+
+
+class EvidenceAnswer(NamedTuple):
+    """What one broker told of what happened ``since`` a time; ``received`` and ``documents`` are where it was read."""
+
+    evidence: Evidence
+    since: datetime
+    received: tuple[Received, ...] = ()
+    documents: tuple[Document, ...] = ()
 
 
 class BrokerAnswer(NamedTuple):
     """What one broker answered, and whom we asked; ``received`` and ``documents`` are the evidence of it.
 
-    ``day`` is the day that a feed names which names no time, as its source writes it: in UTC it may be another.
+    ``day`` is the day that a feed names which names no time, as its source writes it: in UTC it may be another. ``told`` is what
+    it told of what happened, where it was asked.
     """
 
     settings: BrokerSettings
@@ -47,42 +62,43 @@ class BrokerAnswer(NamedTuple):
     received: tuple[Received, ...] = ()
     documents: tuple[Document, ...] = ()
     day: date | None = None
+    told: EvidenceAnswer | None = None
+
+
+Make = Callable[[BrokerSettings, type[Broker]], Broker]
+"""Makes the adapter of a broker, ready to be asked once."""
 
 
 @dataclass(frozen=True)
-class Asked:
+class Asked(Generic[_Answer]):
     """Brokers that are being asked; ``answers`` waits for them."""
 
-    asking: Sequence[Asking]
+    asking: Sequence[Asking[_Answer]]
     since: float
 
-    def answers(self) -> list[BrokerAnswer]:
-        """The feed of every broker, in the order given. Never raises for a broker: a failure is a FAILED feed with its reason."""
+    def answers(self) -> list[_Answer]:
+        """The answer of every broker, in the order given. Never raises for a broker: a failure is an answer that says why."""
         return [asking.answer(self.since) for asking in self.asking]
 
 
-def ask(
-    brokers: Iterable[BrokerSettings],
-    adapters: Mapping[str, type[Broker]],
-    as_of: datetime | None,
-    *,
-    folder: Path,
-    clock: Callable[[], datetime],
-    secret: Callable[[str], str],
-) -> Asked:
-    """Begin to ask every broker for its positions, and do not wait.
+def maker(*, folder: Path, clock: Callable[[], datetime], secret: Callable[[str], str]) -> Make:
+    """Makes adapters that ask the network. ``secret`` turns a reference (``env:NAME``, ``file:PATH``) into its value."""
+    return lambda settings, adapter: make_broker(settings, adapter, folder=folder, clock=clock, secret=secret)
 
-    ``as_of`` is the time that a person asked for, None: now. ``secret`` turns a reference (``env:NAME``, ``file:PATH``) into
-    its value.
-    """
 
-    def make(settings: BrokerSettings, adapter: type[Broker]) -> Broker:
-        return make_broker(settings, adapter, folder=folder, clock=clock, secret=secret)
-
-    asking = [Asking(settings, adapters[settings.adapter], as_of, make) for settings in brokers]
-    for thread in asking:
+def begin(asking: Iterable[Asking[_Answer]]) -> Asked[_Answer]:
+    """Begin to ask all of them, and do not wait."""
+    threads = list(asking)
+    for thread in threads:
         thread.start()
-    return Asked(asking, time.monotonic())
+    return Asked(threads, time.monotonic())
+
+
+def ask(
+    brokers: Iterable[BrokerSettings], adapters: Mapping[str, type[Broker]], as_of: datetime | None, make: Make
+) -> Asked[BrokerAnswer]:
+    """Begin to ask every broker for its positions. ``as_of`` is the time that a person asked for, None: now."""
+    return begin(AskingPositions(settings, adapters[settings.adapter], as_of, make) for settings in brokers)
 
 
 def make_broker(
@@ -117,46 +133,90 @@ def make_broker(
     )
 
 
-class Asking(threading.Thread):
+class Asking(threading.Thread, Generic[_Answer]):
     """One broker being asked, in a thread of its own: what it raises, or that it never ends, harms no other."""
 
-    def __init__(
-        self,
-        settings: BrokerSettings,
-        adapter: type[Broker],
-        as_of: datetime | None,
-        make: Callable[[BrokerSettings, type[Broker]], Broker],
-    ) -> None:
+    def __init__(self, settings: BrokerSettings, adapter: type[Broker], as_of: datetime | None, make: Make) -> None:
         super().__init__(name=f"broker {settings.alias}", daemon=True)
         self._settings, self._adapter, self._as_of, self._make = settings, adapter, as_of, make
-        self._answer: BrokerAnswer | None = None
+        self._answer: _Answer | None = None
         self.broker: Broker | None = None
         """The adapter, once it is made."""
 
-    def answer(self, since: float) -> BrokerAnswer:
+    def answer(self, since: float) -> _Answer:
         """The answer, waited for until its deadline, which began at ``since`` (monotonic seconds)."""
-        seconds = patience(self._settings, self._adapter)
+        seconds = self._patience()
         self.join(max(since + seconds + GRACE_SECONDS - time.monotonic(), 0))
-        if self._answer is not None:
-            return self._answer
-        late = Feed.unavailable(FeedStatus.FAILED, f"no answer within {seconds:g} seconds")
-        return BrokerAnswer(self._settings, self._adapter, late)
+        return self._failed(TransientError(f"no answer within {seconds:g} seconds")) if self._answer is None else self._answer
 
     def run(self) -> None:
-        broker: Broker | None = None
-        day: date | None = None
         try:
-            broker = self.broker = self._make(self._settings, self._adapter)
-            given = awaited(broker, broker.positions(Ask(self._as_of, asked_accounts(self._settings))))
-            feed, day = checked(given), _bare_day(given)
-        except BaseException as error:  # whatever an adapter does, sys.exit included, is its own feed's failure
-            feed = unavailable(error)
-        received, documents = evidence_of(broker)
+            self.broker = self._make(self._settings, self._adapter)
+            self._answer = self._asked(self.broker)
+        except BaseException as error:  # whatever an adapter does, sys.exit included, is its own answer's failure
+            self._answer = self._failed(error)
+
+    def _asked(self, broker: Broker) -> _Answer:
+        """What the adapter answers."""
+        raise NotImplementedError
+
+    def _failed(self, error: BaseException) -> _Answer:
+        """The answer of one that raised ``error``."""
+        raise NotImplementedError
+
+    def _patience(self) -> float:
+        """Within how many seconds it is to have answered."""
+        raise NotImplementedError
+
+
+class AskingPositions(Asking[BrokerAnswer]):
+    """One broker being asked for its positions."""
+
+    def _asked(self, broker: Broker) -> BrokerAnswer:
+        given = awaited(broker, broker.positions(Ask(self._as_of, asked_accounts(self._settings))))
+        return self._told(checked(given), _bare_day(given))
+
+    def _failed(self, error: BaseException) -> BrokerAnswer:
+        return self._told(unavailable(error), None)
+
+    def _patience(self) -> float:
+        return patience(self._settings, self._adapter, self._adapter.positions)
+
+    def _told(self, feed: Feed, day: date | None) -> BrokerAnswer:
+        received, documents = evidence_of(self.broker)
         if feed.sha256 is None and feed.relation is None:
             feed = feed.but(
                 sha256=_together([*(each.sha256 for each in received if not each.cut), *(each.sha256 for each in documents)])
             )
-        self._answer = BrokerAnswer(self._settings, self._adapter, feed, received, documents, day)
+        return BrokerAnswer(self._settings, self._adapter, feed, received, documents, day)
+
+
+class AskingEvidence(Asking[EvidenceAnswer]):
+    """One broker being asked what happened since a time, by an adapter made for it: with a deadline of its own."""
+
+    def __init__(
+        self, settings: BrokerSettings, adapter: type[Broker], as_of: datetime | None, make: Make, *, since: datetime
+    ) -> None:
+        super().__init__(settings, adapter, as_of, make)
+        self._since = since
+
+    def _asked(self, broker: Broker) -> EvidenceAnswer:
+        given = awaited(broker, broker.evidence(Ask(self._as_of, asked_accounts(self._settings), self._since)))
+        return self._told(checked_evidence(given))
+
+    def _failed(self, error: BaseException) -> EvidenceAnswer:
+        return self._told(no_evidence(error))
+
+    def _patience(self) -> float:
+        return patience(self._settings, self._adapter, self._adapter.evidence)
+
+    def _told(self, evidence: Evidence) -> EvidenceAnswer:
+        return EvidenceAnswer(evidence, self._since, *evidence_of(self.broker))
+
+
+def tells(adapter: type[Broker]) -> bool:
+    """Whether an adapter tells of what happened, and not only of what is held."""
+    return not TELLING.isdisjoint(adapter.capabilities)
 
 
 def _together(digests: Sequence[str]) -> str | None:
@@ -166,11 +226,11 @@ def _together(digests: Sequence[str]) -> str | None:
     return digests[0] if digests else None
 
 
-def patience(settings: BrokerSettings, adapter: type[Broker]) -> float:
-    """Within how many seconds a broker is to have answered."""
+def patience(settings: BrokerSettings, adapter: type[Broker], asked: Callable[..., object]) -> float:
+    """Within how many seconds a broker is to have answered; ``asked`` is the adapter's method."""
     if settings.deadline_seconds is not None:
         return float(settings.deadline_seconds)
-    return adapter.deadline_seconds if inspect.iscoroutinefunction(adapter.positions) else DEADLINE_SECONDS
+    return adapter.deadline_seconds if inspect.iscoroutinefunction(asked) else DEADLINE_SECONDS
 
 
 def evidence_of(broker: Broker | None) -> tuple[tuple[Received, ...], tuple[Document, ...]]:
@@ -219,6 +279,22 @@ def checked(answer: object) -> Feed:
         return Feed.unavailable(FeedStatus.FAILED, f"the adapter returned {type(answer).__name__}, not a Feed")
     as_of = answer.as_of and answer.as_of.astimezone(UTC)
     return answer.but(as_of=as_of, reason=redacted(answer.reason), notes=tuple(map(redacted, answer.notes)))
+
+
+def checked_evidence(answer: object) -> Evidence:
+    """What an adapter returned, evidence of nothing where it is none. No secret is in what it says of itself."""
+    if not isinstance(answer, Evidence):
+        return Evidence(complete=False, reason=f"the adapter returned {type(answer).__name__}, not Evidence")
+    for name, kind in (("fills", Fill), ("movements", Movement), ("corporate_actions", CorporateAction)):
+        wrong = next((row for row in getattr(answer, name) if not isinstance(row, kind)), None)
+        if wrong is not None:
+            return Evidence(complete=False, reason=f"the adapter returned {name} of which one is a {type(wrong).__name__}")
+    return replace(answer, reason=redacted(answer.reason), notes=tuple(map(redacted, answer.notes)))
+
+
+def no_evidence(error: BaseException) -> Evidence:
+    """The evidence of an adapter that raised ``error``: nothing, and why."""
+    return Evidence(complete=False, reason=unavailable(error).reason)
 
 
 def unavailable(error: BaseException) -> Feed:

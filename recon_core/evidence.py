@@ -6,7 +6,7 @@ changes the cash by. Identifiers are the broker's own.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import date, datetime
 from decimal import Decimal
@@ -74,7 +74,7 @@ class Fill(_Checked):
     """One execution: ``quantity`` units more (or, negative, less) of ``symbol`` at ``price`` per unit, in ``currency``.
 
     ``id`` is the execution's, unique within the account; two alike but for it are two fills. ``fee`` is money paid (negative: a
-    rebate). ``source`` says where it was read: the question, the page and the row.
+    rebate). ``source`` says where it was read: the question, the page and the row; ``raw`` is the row as the broker sent it.
     """
 
     id: str
@@ -94,6 +94,7 @@ class Fill(_Checked):
     leg: str = "NET"
     raw_symbol: str | None = None
     source: str = ""
+    raw: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,6 +123,7 @@ class Movement(_Checked):
     raw_symbol: str | None = None
     said: str = ""
     source: str = ""
+    raw: str = ""
 
     def __post_init__(self) -> None:
         _Checked.__post_init__(self)
@@ -152,6 +154,7 @@ class CorporateAction(_Checked):
     new_isin: str | None = None
     said: str = ""
     source: str = ""
+    raw: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -165,3 +168,16 @@ class Evidence:
     complete: bool = True
     reason: str = ""
     notes: Sequence[str] = ()
+
+
+def digest_of(source: str, digests: Mapping[str, str]) -> str | None:
+    """The sha256 of the bytes in which a row was read, from ``digests`` by the place that its ``source`` begins with.
+
+    Parts of a source are parted by a colon and a blank: ``GET /v2/account/activities: page 2: row 5``.
+    """
+    place = source
+    while place:
+        if place in digests:
+            return digests[place]
+        place = place.rpartition(": ")[0]
+    return None

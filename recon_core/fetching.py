@@ -16,7 +16,16 @@ import duckdb
 from recon_core.book import Book, open_book
 from recon_core.book.survey import Survey, survey
 from recon_core.brokers import Broker
-from recon_core.collect import Asking, BrokerAnswer, awaited, evidence_of, make_broker, recording_of
+from recon_core.collect import (
+    AskingPositions,
+    BrokerAnswer,
+    awaited,
+    checked_evidence,
+    evidence_of,
+    make_broker,
+    no_evidence,
+    recording_of,
+)
 from recon_core.config.credentials import secret_value
 from recon_core.config.load import load_settings
 from recon_core.config.settings import BrokerSettings, Settings
@@ -30,7 +39,7 @@ from recon_core.model import Ask
 from recon_core.reconcile import fingerprints_of, printed
 from recon_core.record import taken_files
 from recon_core.recording import Recording, Replay, put_down, read_recording, write_recording
-from recon_core.redaction import MASK, redacted
+from recon_core.redaction import MASK
 from recon_core.schedule import recently_closed
 from recon_core.sql import identifier
 from recon_core.written_numbers import plain
@@ -99,7 +108,7 @@ def fetch(wish: Wish, *, clock: Clock) -> Fetched:
 
         if recording is None:
             _check_secrets(broker_settings, folder)
-        asking = Asking(broker_settings, adapter, as_of, make)
+        asking = AskingPositions(broker_settings, adapter, as_of, make)
         asking.start()
         answer = asking.answer(time.monotonic())
         evidence = _evidence(asking.broker, as_of, wish) if wish.evidence and asking.broker else None
@@ -157,10 +166,10 @@ def _evidence(broker: Broker, as_of: datetime | None, wish: Wish) -> Evidence:
     if broker.asked_network:
         broker.http.renew()
     try:
-        found = awaited(broker, broker.evidence(Ask(as_of, since=wish.since)))
+        found = checked_evidence(awaited(broker, broker.evidence(Ask(as_of, since=wish.since))))
     except Exception as error:  # what an adapter raises says why there is no evidence
-        return Evidence(since=wish.since, complete=False, reason=redacted(f"{type(error).__name__}: {error}"))
-    return found if isinstance(found, Evidence) else Evidence(complete=False, reason=f"the adapter returned {type(found).__name__}")
+        found = no_evidence(error)
+    return replace(found, since=found.since or wish.since)
 
 
 def _proven(

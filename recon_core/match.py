@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import duckdb
 
-from recon_core.columns import KEY_COLUMNS, MONEY, PAIR_COLUMNS
+from recon_core.columns import EXPLAINED_COLUMNS, KEY_COLUMNS, MONEY, PAIR_COLUMNS
 from recon_core.config.policy import ActiveRule, Policy
 from recon_core.engine import deadline
 from recon_core.errors import PluginError, excerpt
@@ -21,11 +21,12 @@ SELECT_SECONDS = 120.0
 """How long the ``select`` of one rule may take, which is many times what a self-join of ten million pairs does."""
 
 
-def find(connection: duckdb.DuckDBPyConnection, comparison: Comparison, policy: Policy) -> None:
+def find(connection: duckdb.DuckDBPyConnection, comparison: Comparison, policy: Policy, *, explained: bool = False) -> None:
     """Make ``found``, a row a break before any is silenced, from ``hits`` (see ``scan``).
 
-    Columns: the pair's, ``type, rule, related, severity, impact, halts, halt_source, counts, detail``. ``rule`` is the
-    rule's place in the policy, ``halt_source`` the override (from 1) that set its halt, 0 for the rule's own entry.
+    Columns: the pair's, ``type, rule, related, severity, impact, halts, halt_source, counts, detail``, and EXPLAINED_COLUMNS.
+    ``rule`` is the rule's place in the policy, ``halt_source`` the override (from 1) that set its halt, 0 for the rule's own
+    entry. ``explained`` says that there is the table ``explained`` of those columns by key.
     """
     fired = _fired(connection, len(policy.rules))
     asked = [(place, rule) for place, rule in enumerate(policy.rules.values()) if place in fired or not predicate(rule)]
@@ -36,12 +37,12 @@ def find(connection: duckdb.DuckDBPyConnection, comparison: Comparison, policy: 
         tuning = tuned(policy, rule)
         broken = "SELECT *, NULL AS related FROM hit_pairs WHERE"
         if rule.when:
-            queries.append(_breaks(place, rule, tuning, f"{broken} {answer(place)}"))
+            queries.append(_breaks(place, rule, tuning, explained, f"{broken} {answer(place)}"))
             if tuning.undetermined_breaks != "false":
                 unknown = f"{broken} {answer(place)} IS NULL AND {tuning.undetermined_breaks}"
-                queries.append(_breaks(place, rule, tuning, unknown, undetermined=True))
+                queries.append(_breaks(place, rule, tuning, explained, unknown, undetermined=True))
         else:
-            queries.append(_breaks(place, rule, tuning, _selected(connection, comparison, place, rule, tuning)))
+            queries.append(_breaks(place, rule, tuning, explained, _selected(connection, comparison, place, rule, tuning)))
     connection.execute(f"CREATE OR REPLACE TEMP TABLE found AS {' UNION ALL '.join(queries)}")
 
 
@@ -99,7 +100,7 @@ _VALUED = """CASE
 
 _BREAK_SHAPE = PAIR_COLUMNS | {
     "type": "VARCHAR", "rule": "INTEGER", "related": "VARCHAR", "severity": "VARCHAR", "impact": MONEY,
-    "halts": "BOOLEAN", "halt_source": "INTEGER", "counts": "BOOLEAN", "detail": "VARCHAR",
+    "halts": "BOOLEAN", "halt_source": "INTEGER", "counts": "BOOLEAN", "detail": "VARCHAR", **EXPLAINED_COLUMNS,
 }  # fmt: skip
 _NO_BREAKS = f"SELECT {', '.join(f'CAST(NULL AS {kind}) AS {name}' for name, kind in _BREAK_SHAPE.items())} WHERE false"
 
@@ -111,7 +112,7 @@ def _fired(connection: duckdb.DuckDBPyConnection, rules: int) -> set[int]:
     return {place for place, fired in enumerate(found) if fired}
 
 
-def _breaks(place: int, rule: ActiveRule, tuning: Tuned, pairs: str, *, undetermined: bool = False) -> str:
+def _breaks(place: int, rule: ActiveRule, tuning: Tuned, explained: bool, pairs: str, *, undetermined: bool = False) -> str:
     """SQL of a rule's breaks over the pairs that it found."""
     columns = ", ".join(PAIR_COLUMNS)
     if undetermined:
@@ -127,6 +128,25 @@ def _breaks(place: int, rule: ActiveRule, tuning: Tuned, pairs: str, *, undeterm
     kind = "'" + rule.type + "'"
     return f"""
         SELECT {columns}, type, {place} AS rule, related, severity, impact, {tuning.halts} AS halts,
-            {tuning.halt_source} AS halt_source, {tuning.counts} AS counts, {detail} AS detail
+            {tuning.halt_source} AS halt_source, {tuning.counts} AS counts, {detail} AS detail, {", ".join(EXPLAINED_COLUMNS)}
         FROM (SELECT *, {tuning.severity} AS severity, TRY({impact})::{MONEY} AS impact
-              FROM (SELECT *, {kind} AS type FROM ({pairs})))"""
+              FROM (SELECT *, {kind} AS type FROM ({_with_explanation(pairs) if explained else _without_explanation(pairs)})))"""
+
+
+def _with_explanation(pairs: str) -> str:
+    """SQL of pairs with EXPLAINED_COLUMNS, as far as they were looked into."""
+    same = " AND ".join(f"e.{key} = p.{key}" for key in KEY_COLUMNS)
+    known = ", ".join(_unknown(f"coalesce(e.{name}, {unexplained})", name) for name, unexplained in _UNEXPLAINED.items())
+    return f"SELECT p.*, {known} FROM ({pairs}) p LEFT JOIN explained e ON {same}"
+
+
+def _without_explanation(pairs: str) -> str:
+    return f"SELECT *, {', '.join(_unknown(unexplained, name) for name, unexplained in _UNEXPLAINED.items())} FROM ({pairs})"
+
+
+def _unknown(sql: str, name: str) -> str:
+    return f"CASE WHEN quantity_difference <> 0 THEN {sql} END AS {name}"
+
+
+_UNEXPLAINED = {"explained": "false", "residual": "quantity_difference", "cause": "'UNEXPLAINED'"}
+"""SQL of EXPLAINED_COLUMNS where nothing was looked into."""

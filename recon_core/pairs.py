@@ -146,6 +146,18 @@ def narrowed(comparison: Comparison, table: str) -> Comparison:
     return replace(comparison, book=only(comparison.book), feeds=only(comparison.feeds))
 
 
+def side_column(comparison: Comparison, side: str, name: str, *, as_carried: bool = False) -> str:
+    """SQL of a value column of one side (``b`` or ``f``) over what ``joined`` returns; NULL where it has no such position."""
+    of = comparison.book if side == "b" else comparison.feeds
+    if name in of.constants:
+        return f"CASE WHEN {side}_quantity IS NOT NULL THEN {quoted(of.constants[name])} END"
+    if name not in of.columns:
+        return f"CAST(NULL AS {VALUE_COLUMNS[name]})"
+    if name == "updated_at":
+        return f"make_timestamp({side}_{name})"
+    return f"{side}_{name}" if as_carried else f"CAST({side}_{name} AS {VALUE_COLUMNS[name]})"
+
+
 def derived(comparison: Comparison, relation: str, *, as_carried: bool = False, asked: str | None = None) -> str:
     """SQL that turns ``relation`` (what ``joined`` returns, or rows of it) into ``pairs``, raw columns kept beside.
 
@@ -154,17 +166,9 @@ def derived(comparison: Comparison, relation: str, *, as_carried: bool = False, 
     arithmetic gives out at 18 digits, with an error: then ask again without. ``asked`` is SQL over the pairs: columns that it
     does not name are left out, for to plan them all takes longer than to compare a small book.
     """
-    book, feeds = comparison.book.columns, comparison.feeds.columns
 
     def column(side: str, name: str) -> str:
-        constants = (comparison.book if side == "b" else comparison.feeds).constants
-        if name in constants:
-            return f"CASE WHEN {side}_quantity IS NOT NULL THEN {quoted(constants[name])} END"
-        if name not in (book if side == "b" else feeds):
-            return f"CAST(NULL AS {VALUE_COLUMNS[name]})"
-        if name == "updated_at":
-            return f"make_timestamp({side}_{name})"
-        return f"{side}_{name}" if as_carried else f"CAST({side}_{name} AS {VALUE_COLUMNS[name]})"
+        return side_column(comparison, side, name, as_carried=as_carried)
 
     def either(name: str, *, broker_first: bool = True) -> str:
         order = ("f", "b") if broker_first else ("b", "f")
@@ -174,7 +178,7 @@ def derived(comparison: Comparison, relation: str, *, as_carried: bool = False, 
     market = f"coalesce(nullif({column('f', 'market_price')}, 0), nullif({column('b', 'market_price')}, 0))"
     average = f"coalesce(nullif({column('f', 'avg_price')}, 0), nullif({column('b', 'avg_price')}, 0))"
     average = average if comparison.price_fallback else "NULL"
-    touched = "b_updated_at" if "updated_at" in book else "CAST(NULL AS BIGINT)"
+    touched = "b_updated_at" if "updated_at" in comparison.book.columns else "CAST(NULL AS BIGINT)"
     idle = microseconds_sql(touched, comparison.as_of, comparison.closed)
     identified = {
         **key_columns(comparison),

@@ -14,12 +14,14 @@ from recon_core import incidents
 from recon_core.acceptance import in_force
 from recon_core.book import Book
 from recon_core.book.survey import Survey, survey
-from recon_core.collect import BrokerAnswer
+from recon_core.collect import BrokerAnswer, maker
+from recon_core.config.credentials import secret_value
 from recon_core.config.load import Configuration
 from recon_core.decide import Doubt, decide
 from recon_core.elapsed import Intervals
 from recon_core.engine import shut_off
 from recon_core.errors import BookError, EngineError
+from recon_core.explaining import look_into
 from recon_core.feed_times import run_time
 from recon_core.feeds import ProvenFeed, prove, unique, with_basis_note, with_coverage_note
 from recon_core.fingerprints import Fingerprint
@@ -110,6 +112,19 @@ def reconcile(
     progress("matching")
     with _rules_named(configuration):
         feeds, scanned, comparison, identities = _match(connection, configuration, book, held, feeds, as_of, now, idle)
+        explained = look_into(
+            connection,
+            comparison,
+            feeds,
+            book,
+            book_basis=settings.book.basis,
+            settings=settings.explain,
+            asked_as_of=request.as_of,
+            agreed=known.agreed,
+            make=maker(folder=settings.folder, clock=clock, secret=lambda reference: secret_value(reference, settings.folder)),
+            progress=progress,
+        )
+        find(connection, comparison, policy, explained=bool(explained.differences))
     for each in (book_print, *prints.values()):
         each.begin()
     accepted, over = in_force(known.accepted, as_of.date())
@@ -133,7 +148,7 @@ def reconcile(
         book_sha256=book_print.sha256(),
         book_notes=(*book.notes, *source_notes(held.faults)),
         survey=held,
-        feeds=tuple(replace(feed, answer=printed(feed.answer, prints)) for feed in feeds),
+        feeds=tuple(replace(feed, answer=printed(feed.answer, prints)) for feed in explained.feeds),
         scan=scanned,
         totals=tuple(sums),
         decision=decision,
@@ -150,6 +165,7 @@ def reconcile(
             *expired(policy, as_of.date()),
             *(f"suppression of {entry} ended: {why}" for entry, why in ended),
             *sources.remarks,
+            *explained.warnings,
         ),
         plugins=tuple((plugin.name, plugin.version, plugin.sha256) for plugin in configuration.host.plugins),
         comparison=comparison,
@@ -158,6 +174,8 @@ def reconcile(
         identities=tuple(identities),
         incidents=causes,
         incident_of=incidents.membership(connection, [entry["id"] for entry in listed]) if causes else {},
+        explanations=explained.of(listed),
+        differences=explained.differences,
     )
 
 
@@ -225,7 +243,7 @@ def _match(
     now: datetime,
     idle: Intervals,
 ) -> tuple[list[ProvenFeed], Scan, Comparison, list[Identity]]:
-    """Breaks of the feeds that can be used, as the table ``found``; last, what was matched under another name.
+    """What may be breaks of the feeds that can be used, as the table ``hits``; last, what was matched under another name.
 
     A feed in which a key repeats is FAILED on the way. Raises BookError where the book itself repeats a key.
     """
@@ -260,7 +278,6 @@ def _match(
                 raise EngineError("the join gives more rows than its sides account for; nothing was decided")
             break
         feeds = checked
-    find(connection, comparison, policy)
     return feeds, scanned, comparison, identities
 
 

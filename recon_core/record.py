@@ -18,6 +18,7 @@ from recon_core.collect import recording_of
 from recon_core.config.credentials import store_url
 from recon_core.config.settings import Settings
 from recon_core.errors import BrokerError, ConfigError, StateError
+from recon_core.explaining import Agreed
 from recon_core.feed_times import AHEAD
 from recon_core.feeds import ProvenFeed
 from recon_core.halting import record_scopes
@@ -30,7 +31,9 @@ from recon_core.snapshots import Snapshot
 from recon_core.sql import quoted
 from recon_core.state import lifecycle, names, suppressions
 from recon_core.state.actor import current_actor
+from recon_core.state.agreements import Agreements, agreements
 from recon_core.state.audit import Head
+from recon_core.state.database import Database
 from recon_core.state.files import write_together
 from recon_core.state.history import entry, inspect, write_history
 from recon_core.state.lifecycle import Episode, OpenBreak, Seen
@@ -46,15 +49,20 @@ from recon_core.written_times import iso
 Ages = Sequence[Episode | None]
 """By the place of a break; None where the run is no news of its position."""
 
-_NAMES = {"report": "report.json", "html": "report.html", "breaks": "breaks.parquet"}
+_NAMES = {"report": "report.json", "html": "report.html", "breaks": "breaks.parquet", "evidence": "evidence.parquet"}
 FOLLOWED = 100_000
 """How many breaks of a run, worst first, are followed from run to run."""
+
+
+def _none_known(brokers: Sequence[str], as_of: datetime) -> Agreements:
+    """Nothing is known of any position."""
+    return Agreements()
 
 
 @dataclass(frozen=True, slots=True)
 class Known:
     """What earlier runs left that bears on a verdict: files taken, by broker, sha256 and last day; breaks accepted by id; the book
-    of earlier days.
+    of earlier days. ``agreed`` asks the store until when positions agreed, and raises StateError where it cannot be read.
 
     ``trouble`` is why the store cannot be read. The run then goes on as if nothing were known, so that what halts does halt,
     and raises it when the verdict is to be recorded.
@@ -65,6 +73,7 @@ class Known:
     warnings: tuple[str, ...] = ()
     snapshots: tuple[Snapshot, ...] = ()
     trouble: StateError | None = None
+    agreed: Agreed = _none_known
 
 
 def recall(settings: Settings) -> Known:
@@ -76,9 +85,22 @@ def recall(settings: Settings) -> Known:
         with open_store(url, settings.state_dir) as store:
             damage = inspect(settings.state_dir, store)
             accepted, kept = tuple(suppressions.active(store.database)), snapshots.known(store.database)
-            return Known(delivered(store.database), accepted, _rebuilt(damage), kept)
+            return Known(delivered(store.database), accepted, _rebuilt(damage), kept, agreed=agreed_by(settings))
     except StateError as error:
         return Known(trouble=error)
+
+
+def agreed_by(settings: Settings) -> Agreed:
+    """Asks the store, only once something is broken, until when positions agreed."""
+
+    def asked(brokers: Sequence[str], as_of: datetime) -> Agreements:
+        url = store_url(settings.store, settings.folder)
+        if not has_store(url, settings.state_dir):
+            return Agreements()
+        with open_store(url, settings.state_dir, create=False, check=False) as store:
+            return agreements(store.database, brokers, as_of)
+
+    return asked
 
 
 def kept_snapshots(settings: Settings) -> tuple[Snapshot, ...]:
@@ -132,6 +154,8 @@ def commit(
     if known.trouble:
         raise known.trouble
     report["outputs"] = {what: str(folder / name) for what, name in _NAMES.items()}
+    if not (report["evidence"] or (folder / _NAMES["evidence"]).exists()):  # one of an earlier run would be taken for this one's
+        report["outputs"]["evidence"] = None
     kept = _keep_raw(folder, verdict.feeds, report["run_id"], at=now, as_of=verdict.as_of if asked else None)
     for told, place in zip(report["feeds"], kept, strict=True):
         told["raw"] = place
@@ -143,6 +167,7 @@ def commit(
         if changes is not None:
             report["since_last"] = changes | {"remaining": report["break_count"] + changes["not_judged_count"]}
         _tell_ages(report, ages, verdict.as_of, settings.schedule)
+        _tell_last_agreed(report, store.database, verdict.as_of)
         head, text = add_run(
             store.database,
             current_actor(),
@@ -168,14 +193,17 @@ def write_out(
     query = parquet_query(verdict.policy, [accepted.reason for accepted in verdict.accepted])
     with though_recorded(report["run_id"]):
         _load_ages(connection, recorded.ages, verdict.as_of, settings.schedule)
-        write_together(
-            folder,
-            {
-                _NAMES["html"]: lambda path: path.write_text(to_html(report), encoding="utf-8"),
-                _NAMES["breaks"]: lambda path: _export(connection, query, path),
-                _NAMES["report"]: lambda path: path.write_text(recorded.text, encoding="utf-8"),
-            },
-        )
+        files = {
+            _NAMES["html"]: lambda path: path.write_text(to_html(report), encoding="utf-8"),
+            _NAMES["breaks"]: lambda path: _export(connection, query, path),
+            _NAMES["report"]: lambda path: path.write_text(recorded.text, encoding="utf-8"),
+        }
+        if report["outputs"]["evidence"]:
+            from recon_core.evidence_table import evidence_query
+
+            told = evidence_query(connection, verdict.feeds, verdict.explanations)
+            files = {_NAMES["evidence"]: lambda path: _export(connection, told, path), **files}
+        write_together(folder, files)
         url = store_url(settings.store, settings.folder)
         with open_store(url, settings.state_dir, create=False, check=False) as store:
             write_history(settings.state_dir, store)
@@ -296,6 +324,17 @@ def _tell_ages(report: dict[str, Any], ages: Ages, as_of: datetime, schedule: Sc
             found["episode"] = age.number
             found["first_seen"] = iso(age.first_seen)
             found["open_days"] = sessions_between(schedule, age.first_seen, as_of)
+
+
+def _tell_last_agreed(report: dict[str, Any], database: Database, as_of: datetime) -> None:
+    """When the positions that were not looked into last agreed: of those that were, the report says so already."""
+    untold = [found for found in report["discrepancies"] if (why := found["explanation"]) and why["last_agreed"] is None]
+    if not untold:
+        return
+    known = agreements(database, sorted({found["broker"] for found in untold}), as_of)
+    for found in untold:
+        last = known.last((found["broker"], found["account"], found["symbol"], found["leg"]))
+        found["explanation"]["last_agreed"] = last and last.isoformat().replace("+00:00", "Z")
 
 
 def _load_ages(connection: duckdb.DuckDBPyConnection, ages: Ages, as_of: datetime, schedule: Schedule | None) -> None:

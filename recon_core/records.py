@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from datetime import UTC, date, datetime
@@ -33,6 +34,11 @@ class Record:
         if not isinstance(values, list):
             raise MalformedError(f"{place}: an array is due, got {_kind(values)}; nothing was compared")
         return [cls(value, f"{place}: row {number}") for number, value in enumerate(values, 1)]
+
+    @property
+    def raw(self) -> str:
+        """The object as JSON, as the broker sent it; a number that is not whole stands as a text, so that it stays exact."""
+        return json.dumps(self.value, default=str, ensure_ascii=False)
 
     def has(self, name: str) -> bool:
         """Whether the field is there and not null."""

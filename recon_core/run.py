@@ -19,7 +19,7 @@ from recon_core.host import load_host
 from recon_core.interruption import deferred
 from recon_core.recheck import settled
 from recon_core.reconcile import Clock, Progress, Request, silent
-from recon_core.record import Known, commit, kept_snapshots, recall, though_recorded, write_out
+from recon_core.record import Known, agreed_by, commit, kept_snapshots, recall, though_recorded, write_out
 from recon_core.report.build import build
 from recon_core.report.events import log_report
 from recon_core.state.lock import hold
@@ -130,7 +130,7 @@ class PositionReconciler:
             configuration,
             self._request,
             clock=_now,
-            known=Known(snapshots=kept_snapshots(settings)),
+            known=Known(snapshots=kept_snapshots(settings), agreed=agreed_by(settings)),
             output=None,
             sleep=time.sleep,
             suspend=lambda _: None,

@@ -9,7 +9,7 @@ from datetime import datetime
 import duckdb
 
 from recon_core.book import Book, open_book
-from recon_core.collect import BrokerAnswer, ask
+from recon_core.collect import BrokerAnswer, ask, maker
 from recon_core.config.credentials import secret_value
 from recon_core.config.load import Configuration
 from recon_core.config.settings import Settings
@@ -55,9 +55,7 @@ def gather(
         [settings.brokers[alias] for alias in rest],
         configuration.host.brokers,
         as_of,
-        folder=settings.folder,
-        clock=clock,
-        secret=lambda reference: secret_value(reference, settings.folder),
+        maker(folder=settings.folder, clock=clock, secret=lambda reference: secret_value(reference, settings.folder)),
     )
     late = may_be_wanted(settings, chosen, chosen=bool(named))
     book = _book(connection, settings, as_of) if earlier is None and not late else None

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from recon_core.book.survey import Survey
 from recon_core.config.policy import Policy
@@ -18,6 +18,9 @@ from recon_core.model import Decision, Tally, Total
 from recon_core.pairs import Comparison
 from recon_core.scan import Scan
 from recon_core.state.suppressions import Accepted
+
+if TYPE_CHECKING:
+    from recon_core.explanation import Difference, Explanation, Key
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +39,7 @@ class Verdict:
     ``incidents`` are those breaks' common causes, ``incident_of`` the incident of each listed break that is in one, by id.
     ``accepted`` are the suppressions by id that were held against the breaks, ``ended`` those that are over, and why.
     ``identities`` are the positions of brokers that the book has under another name.
+    ``explanations`` are of those of ``worst`` whose quantities differ, ``differences`` what was looked into.
     """
 
     as_of: datetime
@@ -64,6 +68,8 @@ class Verdict:
     accepted: tuple[Accepted, ...]
     ended: tuple[tuple[Accepted, str], ...]
     identities: tuple[Identity, ...]
+    explanations: Mapping[Key, Explanation]
+    differences: Mapping[Key, Difference]
     incidents: tuple[Incident, ...] = ()
     incident_of: Mapping[str, str] = field(default_factory=dict)
     asked_again: tuple[AskedAgain, ...] = ()

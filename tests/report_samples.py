@@ -152,10 +152,16 @@ def report(*discrepancies: Report, **changes: Any) -> Report:
         "book": {"source": "examples/book.sqlite, table positions", "rows": 50, "as_of": None, "sha256": None, "notes": []},
         "asked_again": [],
         "feeds": [feed()],
+        "evidence": [],
         "policy": {"path": "policies.yaml", "sha256": SHA256},
         "config": {"path": "recon.yaml", "sha256": SHA256},
         "plugins": [{"name": "rule-quantity-mismatch", "version": "0.1.0", "sha256": SHA256}],
-        "outputs": {"report": ".state/report.json", "html": ".state/report.html", "breaks": ".state/breaks.parquet"},
+        "outputs": {
+            "report": ".state/report.json",
+            "html": ".state/report.html",
+            "breaks": ".state/breaks.parquet",
+            "evidence": None,
+        },
         "audit": None,
     }
     assert not changes.keys() - whole.keys()

@@ -81,7 +81,8 @@ def actions_of(**by_type: Any) -> dict[str, Any]:
     [("buy", "10.5"), ("sell", "-10.5"), ("sell_short", "-10.5"), ("sell_short_exempt", "-10.5")],
 )
 def test_a_fill_is_signed_by_its_side_and_of_this_execution_alone(side, quantity):
-    found = evidence(fill(qty="10.5", side=side, cum_qty="99", leaves_qty="7", price="410.123456789", type="partial_fill"))
+    row = fill(qty="10.5", side=side, cum_qty="99", leaves_qty="7", price="410.123456789", type="partial_fill")
+    found = evidence(row)
     assert (found.complete, found.reason, found.since, found.movements) == (True, "", SINCE, ())
     assert found.fills == (
         Fill(
@@ -94,6 +95,7 @@ def test_a_fill_is_signed_by_its_side_and_of_this_execution_alone(side, quantity
             currency="USD",
             order_id="order-1",
             source="GET /v2/account/activities: page 1: row 1",
+            raw=json.dumps(row),
         ),
     )
 

@@ -14,7 +14,7 @@ from canaries import ALPACA
 from deployment import Deployment
 from loopback import Loopback, Reply, as_json, serving
 
-from recon_core.collect import GRACE_SECONDS, ask
+from recon_core.collect import GRACE_SECONDS, ask, maker
 from recon_core.config.settings import BrokerSettings
 from recon_core.host import load_host
 from recon_core.model import Feed
@@ -52,9 +52,11 @@ def asked(settings: list[BrokerSettings]) -> tuple[list[Feed], float]:
         settings,
         host.brokers,
         None,
-        folder=Path(),
-        clock=lambda: datetime.now(UTC),
-        secret=lambda reference: ALPACA[reference.removeprefix("env:")],
+        maker(
+            folder=Path(),
+            clock=lambda: datetime.now(UTC),
+            secret=lambda reference: ALPACA[reference.removeprefix("env:")],
+        ),
     )
     return [answer.feed for answer in asking.answers()], time.monotonic() - started
 

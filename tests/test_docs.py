@@ -17,7 +17,7 @@ from doc_pages import DOCS, PAGES, README, ROOT, commands, table, tables
 
 from recon_core import Broker, Feed, HaltAction, Position, Rule, errors, hookspecs
 from recon_core.cli import COMMANDS, main
-from recon_core.collect import ask
+from recon_core.collect import ask, maker
 from recon_core.columns import PAIR_COLUMNS
 from recon_core.config.config_schema import config_schema
 from recon_core.config.policy_schema import policy_schema
@@ -159,9 +159,8 @@ def test_errors_of_adapters_make_the_feed_what_the_page_says(tmp_path):
     documented = {row[0].strip("`"): row[2] for row in rows}
     assert set(documented) == {each.__name__ for each in errors.BrokerError.__subclasses__()}
     brokers = [BrokerSettings(alias=name, adapter="raising", options={"error": name}) for name in documented]
-    asked = ask(
-        brokers, {"raising": Raising}, None, folder=tmp_path, clock=lambda: datetime.now(UTC), secret=lambda reference: reference
-    )
+    make = maker(folder=tmp_path, clock=lambda: datetime.now(UTC), secret=lambda reference: reference)
+    asked = ask(brokers, {"raising": Raising}, None, make)
     assert {answer.settings.alias: str(answer.feed.status) for answer in asked.answers()} == documented
 
 

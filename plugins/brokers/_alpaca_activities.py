@@ -190,6 +190,7 @@ def _fill(row: _Row, name: str, holder: Holder, found: Activities) -> Fill | Non
         asset_class=asset_class,
         multiplier=multiplier_of(asset_class, symbol),
         source=record.place,
+        raw=record.raw,
     )
 
 
@@ -224,6 +225,7 @@ def _movement(row: _Row, name: str, related: str | None, holder: Holder, found: 
         cusip=record.text_or_none("cusip"),
         said=f"{said}: {description}" if description else said,
         source=record.place,
+        raw=record.raw,
     )
 
 

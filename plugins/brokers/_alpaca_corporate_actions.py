@@ -75,6 +75,7 @@ def _action(kind: str, record: Record) -> CorporateAction:
         new_isin=_text(record, "new_isin", "acquirer_isin"),
         said=" ".join(filter(None, (kind, *(_text(record, name) for name in ALSO_SAID)))),
         source=record.place,
+        raw=record.raw,
     )
 
 

@@ -155,6 +155,7 @@ def _transfer(row: Row, statement: Statement, number: Numbering) -> Movement:
         cusip=row.said("cusip"),
         said=" ".join(filter(None, (row.said("type"), direction, row.said("company"), row.said("account")))),
         source=row.place,
+        raw=row.raw,
     )
 
 
@@ -183,6 +184,7 @@ def _corporate_action(row: Row, statement: Statement, number: Numbering) -> Iter
         cusip=row.said("cusip"),
         said=said,
         source=row.place,
+        raw=row.raw,
     )
     if split is not None and kind in ("split", "reverse_split") and Decimal(split["old"]) and Decimal(split["new"]):
         yield CorporateAction(
@@ -195,6 +197,7 @@ def _corporate_action(row: Row, statement: Statement, number: Numbering) -> Iter
             new_rate=Decimal(split["new"]),
             said=said,
             source=row.place,
+            raw=row.raw,
         )
 
 
@@ -218,6 +221,7 @@ def _cash(row: Row, statement: Statement, number: Numbering) -> Movement:
         cusip=row.said("cusip"),
         said=" ".join(filter(None, (row.said("type"), row.said("description")))),
         source=row.place,
+        raw=row.raw,
     )
 
 

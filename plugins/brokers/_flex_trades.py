@@ -74,6 +74,7 @@ def trade(row: Row, statement: Statement, number: Numbering) -> Fill | Movement:
             cusip=row.said("cusip"),
             said=" ".join(filter(None, (kind, words))),
             source=row.place,
+            raw=row.raw,
         )
     fee, paid_in = row.amount("ibCommission", "commission"), row.said("ibCommissionCurrency", "commissionCurrency")
     return Fill(
@@ -93,6 +94,7 @@ def trade(row: Row, statement: Statement, number: Numbering) -> Fill | Movement:
         isin=row.said("isin"),
         cusip=row.said("cusip"),
         source=row.place,
+        raw=row.raw,
     )
 
 

@@ -54,6 +54,7 @@ class Transactions:
             "symbol": record.text_or_none("instrument"),
             "said": " ".join(word for word in words if word),
             "source": record.place,
+            "raw": record.raw,
         }
         if kind == "ORDER_FILL":
             self._filled(record, identity, when, common, currency, hedging=hedging)
@@ -104,6 +105,7 @@ class Transactions:
                     multiplier=Decimal(1),
                     leg=_leg(record, units) if hedging else "NET",
                     source=record.place,
+                    raw=common["raw"],
                 )
             )
         costs = [record.number_or_none(name) or Decimal(0) for name in ("commission", "guaranteedExecutionFee")]

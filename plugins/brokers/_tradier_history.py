@@ -72,6 +72,7 @@ def _happened(event: Record, account: str, identity: str) -> Fill | Movement:
             asset_class=asset_class,
             multiplier=multiplier,
             source=event.place,
+            raw=event.raw,
         )
     words = (kind, _word(details, "option_type"), _word(details, "trade_type"), _word(details, "description"))
     said = " ".join(word for word in words if word)
@@ -88,6 +89,7 @@ def _happened(event: Record, account: str, identity: str) -> Fill | Movement:
         price=details.number_or_none("price"),
         said=said,
         source=event.place,
+        raw=event.raw,
     )
 
 

@@ -8,6 +8,7 @@ from dataclasses import replace
 from datetime import datetime
 from decimal import Context, Decimal
 from typing import TYPE_CHECKING, Any
+from xml.etree.ElementTree import tostring
 
 from recon_core import (
     Ask,
@@ -247,6 +248,7 @@ def _transaction(row: Element, stamp: datetime, statement: Statement, settings: 
         "settles_on": stamp_of(settles, place, settings)[0].date() if settles else None,
         "price": price,
         "source": place,
+        "raw": tostring(row, encoding="unicode").strip(),
     }
     if not common["id"]:
         raise MalformedError(f"{place}: FITID is missing; nothing was compared")

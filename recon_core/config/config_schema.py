@@ -12,7 +12,7 @@ from recon_core.config.plugin_schema import SECRET_REFERENCE, chosen_by, options
 from recon_core.config.rates import RATE
 from recon_core.config.schedule_entry import due_schema, schedule_schema
 from recon_core.config.schema import DIALECT, NOT_EMPTY, Schema, choice, list_of, text
-from recon_core.config.settings import RecheckSettings
+from recon_core.config.settings import ExplainSettings, RecheckSettings
 from recon_core.halts import HaltAction
 from recon_core.model import POSITION_COLUMNS
 
@@ -62,6 +62,7 @@ def config_schema(
             "fx": _rates(),
             "schedule": schedule_schema(),
             "recheck": recheck_schema(),
+            "explain": _explain(),
             "symbols": {
                 "type": "object",
                 "description": "How instruments are known again that book and broker call by different names.",
@@ -229,6 +230,32 @@ def recheck_schema() -> Schema:
                 "maximum": 600,
                 "default": int(default.wait_seconds),
                 "description": "How long is waited before each time.",
+            },
+        },
+    }
+
+
+def _explain() -> Schema:
+    default = ExplainSettings()
+    return {
+        "type": "object",
+        "description": "How far back brokers of which positions are broken are asked what happened: fills, movements, corporate "
+        "actions.",
+        "additionalProperties": False,
+        "properties": {
+            "lookback_days": {
+                "type": "integer",
+                "minimum": 1,
+                "maximum": 3660,
+                "default": default.lookback_days,
+                "description": "Days before the run, where no earlier run has proven a broken position without a break.",
+            },
+            "margin_days": {
+                "type": "integer",
+                "minimum": 0,
+                "maximum": 366,
+                "default": default.margin_days,
+                "description": "Days before that, for what was booked late: when something was booked is not when it was traded.",
             },
         },
     }

@@ -61,6 +61,15 @@ class BrokerSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class ExplainSettings:
+    """From when on a broker is asked what happened: ``margin_days`` before its broken positions were last proven without a break,
+    or ``lookback_days`` before the run where one of them never was."""
+
+    lookback_days: int = 30
+    margin_days: int = 2
+
+
+@dataclass(frozen=True, slots=True)
 class HaltActionSettings:
     """One halt action: which plugin, which halts concern it (empty: all), whether a lift undoes it, how long it may take."""
 
@@ -116,6 +125,7 @@ class Settings:
     fx: Mapping[str, Decimal] = field(default_factory=dict)
     schedule: Schedule | None = None
     match_symbols: Literal["forms", "exact"] = "forms"
+    explain: ExplainSettings = field(default_factory=ExplainSettings)
     halt: HaltSettings = field(default_factory=HaltSettings)
     metrics: MetricsSettings | None = None
 

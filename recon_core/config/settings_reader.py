@@ -19,7 +19,7 @@ from recon_core.config.problems import quote
 from recon_core.config.rates import RATE, read_rates
 from recon_core.config.reader import Document, Node
 from recon_core.config.schedule_entry import check_timezone, read_schedule
-from recon_core.config.settings import BookSettings, BrokerSettings, RecheckSettings, Settings
+from recon_core.config.settings import BookSettings, BrokerSettings, ExplainSettings, RecheckSettings, Settings
 from recon_core.config.validation import Checked, check, exact, filled
 from recon_core.errors import ConfigError
 from recon_core.halts import HaltAction
@@ -82,6 +82,7 @@ def read_settings(
         fx=fx,
         schedule=schedule,
         match_symbols=value.get("symbols", {}).get("match", "forms"),
+        explain=ExplainSettings(**value.get("explain", {})),
         halt=read_halt(value.get("halt", {}), halts),
         metrics=read_metrics(value["metrics"], folder, state_dir) if "metrics" in value else None,
     )

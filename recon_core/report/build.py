@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from recon_core.collect import BrokerAnswer
+from recon_core.collect import BrokerAnswer, EvidenceAnswer
 from recon_core.config.policy import Suppression
 from recon_core.control_totals import CheckedTotal
 from recon_core.feeds import ProvenFeed
@@ -18,6 +18,9 @@ from recon_core.state.suppressions import Accepted
 from recon_core.verdict import Verdict
 from recon_core.written_numbers import plain
 from recon_core.written_times import iso
+
+if TYPE_CHECKING:
+    from recon_core.explanation import Explanation, Term
 
 SCHEMA_VERSION = 1
 
@@ -80,10 +83,11 @@ def build(verdict: Verdict, *, run: Mapping[str, Any], finished_at: datetime) ->
             {"at": iso(each.at), "brokers": list(each.brokers), "breaks": list(each.breaks)} for each in verdict.asked_again
         ],
         "feeds": [feed_as_dict(feed) for feed in verdict.feeds],
+        "evidence": [_evidence(feed.alias, told) for feed in verdict.feeds if (told := feed.answer.told) is not None],
         "policy": {"path": policy.path, "sha256": policy.sha256},
         "config": {"path": verdict.config_path, "sha256": verdict.config_sha256},
         "plugins": [{"name": name, "version": version, "sha256": digest} for name, version, digest in verdict.plugins],
-        "outputs": {"report": None, "html": None, "breaks": None},
+        "outputs": {"report": None, "html": None, "breaks": None, "evidence": None},
         "audit": None,
     }
 
@@ -144,6 +148,8 @@ def _suppressed(place: int, verdict: Verdict) -> dict[str, Any]:
 
 def _discrepancy(entry: Mapping[str, Any], verdict: Verdict) -> dict[str, Any]:
     policy = verdict.policy
+    key = (entry["broker"], entry["account"], entry["symbol"], entry["leg"])
+    explanation, difference = verdict.explanations.get(key), verdict.differences.get(key)
     suppressed = None if entry["suppressed_by"] is None else _suppressed(entry["suppressed_by"], verdict)
     return {
         "id": entry["id"],
@@ -161,8 +167,56 @@ def _discrepancy(entry: Mapping[str, Any], verdict: Verdict) -> dict[str, Any]:
         "halts": entry["halts"],
         "suppressed": suppressed,
         "incident": verdict.incident_of.get(entry["id"]),
-        "explanation": None,
+        "explanation": explanation and _explanation(explanation, difference.agreed_at if difference else None),
         "correction": None,
+    }
+
+
+def _explanation(explanation: Explanation, last_agreed: datetime | None) -> dict[str, Any]:
+    return {
+        "status": explanation.status,
+        "cause": explanation.cause,
+        "causes": list(explanation.causes),
+        "residual": plain(explanation.residual),
+        "inferred": explanation.inferred,
+        "ties": explanation.ties,
+        "why": explanation.why,
+        "clears_on": _day(explanation.clears_on),
+        "diverged_on": _day(explanation.diverged_on),
+        "last_agreed": last_agreed and iso(last_agreed),
+        "evidence": [_term(term) for term in explanation.terms],
+    }
+
+
+def _term(term: Term) -> dict[str, Any]:
+    return {
+        "id": term.id,
+        "kind": term.kind,
+        "cause": term.cause,
+        "quantity": plain(term.quantity),
+        "effect": plain(term.effect),
+        "on": _day(term.on),
+        "at": term.at and iso(term.at),
+        **{name: _number(getattr(term, name)) for name in ("price", "amount", "fee")},
+        "currency": term.currency,
+        "order_id": term.order_id,
+        "settles_on": _day(term.settles_on),
+        "said": redacted(term.said),
+        "source": redacted(term.source),
+        "sha256": term.sha256,
+    }
+
+
+def _evidence(broker: str, told: EvidenceAnswer) -> dict[str, Any]:
+    evidence = told.evidence
+    return {
+        "broker": broker,
+        "since": iso(told.since),
+        "complete": evidence.complete,
+        "reason": evidence.reason,
+        **{name: len(getattr(evidence, name)) for name in ("fills", "movements", "corporate_actions")},
+        "notes": list(evidence.notes),
+        "received": received(told),
     }
 
 
@@ -190,7 +244,7 @@ def feed_as_dict(feed: ProvenFeed) -> dict[str, Any]:
     }
 
 
-def received(answer: BrokerAnswer) -> list[dict[str, Any]]:
+def received(answer: BrokerAnswer | EvidenceAnswer) -> list[dict[str, Any]]:
     """What a broker answered, question by question, and the files that were read whole: each with its sha256."""
     asked = [
         {
@@ -213,7 +267,7 @@ def _total(entry: CheckedTotal) -> dict[str, Any]:
         "kind": entry.total.kind,
         "account": entry.total.account,
         "stated": plain(entry.total.stated),
-        "computed": None if entry.computed is None else plain(entry.computed),
+        "computed": _number(entry.computed),
         "tolerance": plain(entry.total.tolerance),
         "ok": entry.ok,
         "source": entry.total.source,
@@ -222,3 +276,11 @@ def _total(entry: CheckedTotal) -> dict[str, Any]:
 
 def _money(amount: Decimal | None) -> str | None:
     return None if amount is None else f"{amount:.4f}"
+
+
+def _number(number: Decimal | None) -> str | None:
+    return None if number is None else plain(number)
+
+
+def _day(day: date | None) -> str | None:
+    return None if day is None else day.isoformat()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -35,4 +36,5 @@ def fill(entry: Mapping[str, Any], markets: Mapping[str, Mapping[str, Any]], pla
         multiplier=Decimal(1) if market.get("type") == "spot" else None,
         raw_symbol=str(market["id"]) if market.get("id") else None,
         source=place,
+        raw=json.dumps(entry.get("info"), default=str, ensure_ascii=False),
     )

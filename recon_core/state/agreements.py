@@ -1,0 +1,51 @@
+"""Until when book and broker agreed: by position, the last proven run before it broke."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from recon_core.state.database import Database
+from recon_core.state.lifecycle import Position
+from recon_core.state.times import moment, stored
+
+Ran = tuple[datetime, int]
+"""The time that a run is of, and its place among all runs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Agreements:
+    """``began``: the run that first saw each position broken. ``proven``: by broker its COMPLETE runs, oldest first."""
+
+    began: Mapping[Position, Ran] = field(default_factory=dict)
+    proven: Mapping[str, Sequence[Ran]] = field(default_factory=dict)
+
+    def last(self, position: Position) -> datetime | None:
+        """The time of the last proven run in which a position was no break; None where there was none."""
+        runs = self.proven.get(position[0], ())
+        begun = self.began.get(position)
+        before = len(runs) if begun is None else bisect_left(runs, begun)
+        return runs[before - 1][0] if before else None
+
+
+def agreements(database: Database, brokers: Sequence[str], as_of: datetime) -> Agreements:
+    """What the store knows of it at ``as_of``: of episodes that began later, and of later runs, nothing."""
+    places, then = ", ".join("?" * len(brokers)), stored(as_of)
+    begun = database.execute(
+        f"""SELECT e.broker, e.account, e.symbol, e.leg, e.first_seen, r.seq FROM episodes e JOIN runs r ON r.run_id = e.first_run
+            WHERE e.first_seen <= ? AND (e.resolved_at IS NULL OR e.resolved_at > ?) AND e.broker IN ({places})""",
+        (then, then, *brokers),
+    )
+    ran = database.execute(
+        f"""SELECT f.broker, r.as_of, r.seq FROM feeds f JOIN runs r ON r.run_id = f.run_id
+            WHERE f.status = 'COMPLETE' AND r.as_of <= ? AND f.broker IN ({places}) ORDER BY r.as_of, r.seq""",
+        (then, *brokers),
+    )
+    times = {text: moment(text) for text in {row[-2] for row in (*begun, *ran)}}
+    proven: dict[str, list[Ran]] = {}
+    for broker, text, seq in ran:
+        proven.setdefault(broker, []).append((times[text], seq))
+    began = {(broker, account, symbol, leg): (times[text], seq) for broker, account, symbol, leg, text, seq in begun}
+    return Agreements(began, proven)

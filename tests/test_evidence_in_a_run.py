@@ -1,0 +1,112 @@
+"""What brokers tell of what happened, in a whole run: who is asked, from when on, and what of it reaches the report."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+import test_ofx as ofx
+from deployment import Deployment, book_row
+
+AAPL = "037833100"
+SECURITIES = ofx.security(AAPL, "AAPL")
+
+
+def bought(fitid: str, units: object, traded: str, price: str = "187.20", *, sells: bool = False) -> str:
+    """A purchase (or a sale) of AAPL in an OFX statement."""
+    kind = "SELL" if sells else "BUY"
+    head = f"<INVTRAN><FITID>{fitid}<DTTRADE>{traded}<DTSETTLE>20261123<MEMO>as agreed</INVTRAN>"
+    money = f"<UNITS>{units}<UNITPRICE>{price}<COMMISSION>1.50<TOTAL>-9361.5<SUBACCTSEC>CASH<SUBACCTFUND>CASH"
+    return f"<{kind}STOCK><INV{kind}>{head}{ofx.secid(AAPL)}{money}</INV{kind}><{kind}TYPE>{kind}</{kind}STOCK>"
+
+
+class Statements(Deployment):
+    """A deployment whose broker ``prime`` delivers an OFX statement a day."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self.deployed()
+
+    def deployed(self, *, broker: str = "", more: str = "") -> None:
+        """Write recon.yaml."""
+        lines = "".join(f"    {line}\n" for line in broker.splitlines())
+        self.write(
+            "recon.yaml",
+            "version: 1\nbook: {file: book.csv}\nbrokers:\n  prime:\n    adapter: ofx\n"
+            f"    options: {{path: statement.ofx, basis: trade}}\n{lines}{more}\n",
+        )
+
+    def day(self, day: int, book: str, broker: str, *transactions: str, start: str = "20261101") -> None:
+        """What both sides hold of AAPL at the close of a day of November, and what the statement lists."""
+        self.book([book_row("AAPL", book, "187.25", updated_at=f"2026-11-{day}T20:00:00Z")])
+        told = ofx.statement(
+            ofx.holding(units=broker), account="MAIN", as_of=f"202611{day}210000",
+            transactions=ofx.listed(*transactions, start=start),
+        )  # fmt: skip
+        (self.folder / "statement.ofx").write_bytes(ofx.document(told, securities=SECURITIES))
+
+
+@pytest.fixture
+def deployment(tmp_path: Path) -> Statements:
+    return Statements(tmp_path)
+
+
+def explanation(report: dict[str, Any]) -> dict[str, Any]:
+    """That of the only break."""
+    (found,) = report["discrepancies"]
+    return found["explanation"]
+
+
+def test_a_fill_that_the_book_missed_explains_the_break(deployment: Statements) -> None:
+    deployment.day(19, "100", "100")
+    assert deployment.report()["verdict"] == "clean"
+    deployment.day(20, "100", "150", bought("F1", 50, "20261120143100"))
+    report = deployment.report()
+    found = explanation(report)
+    assert (found["status"], found["cause"], found["residual"], found["ties"]) == ("EXPLAINED", "MISSED_FILL", "0", 0)
+    assert (found["last_agreed"], found["diverged_on"]) == ("2026-11-19T21:00:00Z", "2026-11-20")
+    (term,) = found["evidence"]
+    (told,) = report["evidence"]
+    (read,) = told["received"]
+    assert {name: term[name] for name in ("id", "kind", "quantity", "effect", "at", "price", "fee", "currency")} == {
+        "id": "F1", "kind": "fill", "quantity": "50", "effect": "-50", "at": "2026-11-20T14:31:00Z", "price": "187.2", "fee": "1.5",
+        "currency": "USD",
+    }  # fmt: skip
+    assert term["source"] == "statement.ofx: statement 1: BUYSTOCK F1"
+    assert read["sha256"] == report["feeds"][0]["sha256"]
+    assert (told["broker"], told["complete"], told["fills"], told["movements"]) == ("prime", True, 1, 0)
+    assert told["since"] == "2026-11-17T21:00:00Z", "two days before the last proven run"
+
+
+def test_all_that_was_told_is_kept_beside_the_breaks(deployment: Statements) -> None:
+    deployment.day(20, "100", "150", bought("F1", 50, "20261120143100"), bought("F0", 7, "20261119143100"))
+    report = deployment.report("--output", "out")
+    assert report["outputs"]["evidence"] == "out/evidence.parquet"
+    rows = duckdb.sql(
+        """SELECT broker, "row", id, account, symbol, quantity, "at", explains, sha256, raw
+           FROM read_parquet($file) ORDER BY id""",
+        params={"file": str(deployment.folder / "out" / "evidence.parquet")},
+    ).fetchall()
+    assert [row[:8] for row in rows] == [
+        ("prime", "fill", "F0", "MAIN", "AAPL", "7", "2026-11-19T14:31:00Z", None),
+        ("prime", "fill", "F1", "MAIN", "AAPL", "50", "2026-11-20T14:31:00Z", "MAIN AAPL"),
+    ]
+    assert {row[8] for row in rows} == {report["evidence"][0]["received"][0]["sha256"]}
+    assert all(row[9].startswith("<BUYSTOCK>") and f"<FITID>{row[2]}</FITID>" in row[9] for row in rows)
+
+
+def test_evidence_of_an_earlier_run_in_a_folder_is_not_taken_for_that_of_the_next(deployment: Statements) -> None:
+    deployment.day(20, "100", "150", bought("F1", 50, "20261120143100"))
+    deployment.report("--output", "out")
+    deployment.day(20, "150", "150", bought("F1", 50, "20261120143100"))
+    deployment.report("--output", "out")
+    (count,) = duckdb.sql(f"SELECT count(*) FROM '{deployment.folder}/out/evidence.parquet'").fetchall()
+    assert count == (0,)
+
+
+def test_a_run_without_breaks_asks_nobody_what_happened(deployment: Statements) -> None:
+    deployment.day(20, "100", "100", bought("F1", 50, "20261120143100"))
+    report = deployment.report()
+    assert (report["verdict"], report["evidence"], report["outputs"]["evidence"]) == ("clean", [], None)
