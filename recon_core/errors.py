@@ -16,6 +16,7 @@
     ├── EngineError         3   memory, disk or the database engine gave out
     ├── NoVerdictError      3   raised to embedders where there is no verdict to return
     ├── HaltedError         4   a halt is not lifted, and why
+    ├── CorrectionError     3   the book is not corrected: its row moved, or its database refused
     ├── NotRecordedError    2   a run or a break was asked for that the store does not have
     ├── StateError          5   state that cannot be read or written
     └── LockedError         75  another run holds the lock
@@ -138,6 +139,12 @@ class HaltedError(ReconError):
     """Trading stays halted: what was asked for to lift it does not suffice."""
 
     exit_code = ExitCode.HALTED
+
+
+class CorrectionError(ReconError):
+    """The book is left as it was: the row is not as it was reconciled, or its database refused the change."""
+
+    exit_code = ExitCode.NO_VERDICT
 
 
 class NotRecordedError(ReconError):

@@ -11,7 +11,7 @@ from pathlib import Path
 from recon_core.errors import ConfigError, HaltedError
 from recon_core.permission import covering, permitted
 from recon_core.schedule import Schedule, next_due
-from recon_core.state.actor import Actor
+from recon_core.state.actor import Actor, same_person
 from recon_core.state.audit import Head
 from recon_core.state.latch import Halt, lower_latch, read_latch
 from recon_core.state.lift_request import OPEN_FOR, LiftRequest, ask, asked, marks, withdraw
@@ -125,7 +125,7 @@ def _signed(deployment: Deployment, order: Lift, halts: Sequence[Halt], now: dat
     if not timedelta(0) <= now - first.asked_at <= OPEN_FOR:
         minutes = OPEN_FOR // timedelta(minutes=1)
         raise HaltedError(f"{order.scope} stays halted: {first.by} did not ask within the last {minutes} minutes; ask again")
-    if first.by.casefold() == by.casefold():
+    if same_person(first.by, by):
         raise HaltedError(f"{order.scope} stays halted: {by} asked for it, so another person must confirm")
     return first
 

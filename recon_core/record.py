@@ -29,10 +29,11 @@ from recon_core.report import to_html, to_json
 from recon_core.schedule import Schedule, sessions_between
 from recon_core.snapshots import Snapshot
 from recon_core.sql import quoted
-from recon_core.state import lifecycle, names, suppressions
+from recon_core.state import corrections, lifecycle, names, suppressions
 from recon_core.state.actor import current_actor
 from recon_core.state.agreements import Agreements, agreements
 from recon_core.state.audit import Head
+from recon_core.state.corrections import Correction
 from recon_core.state.database import Database
 from recon_core.state.files import write_together
 from recon_core.state.history import entry, inspect, write_history
@@ -64,14 +65,15 @@ class Known:
     """What earlier runs left that bears on a verdict: files taken, by broker, sha256 and last day; breaks accepted by id; the book
     of earlier days. ``agreed`` asks the store until when positions agreed, and raises StateError where it cannot be read.
 
-    ``trouble`` is why the store cannot be read. The run then goes on as if nothing were known, so that what halts does halt,
-    and raises it when the verdict is to be recorded.
+    ``begun`` are corrections of the book whose outcome is not on record. ``trouble`` is why the store cannot be read. The run then
+    goes on as if nothing were known, so that what halts does halt, and raises it when the verdict is to be recorded.
     """
 
     delivered: Mapping[str, Mapping[str, date]] = field(default_factory=dict)
     accepted: tuple[Accepted, ...] = ()
     warnings: tuple[str, ...] = ()
     snapshots: tuple[Snapshot, ...] = ()
+    begun: tuple[Correction, ...] = ()
     trouble: StateError | None = None
     agreed: Agreed = _none_known
 
@@ -85,7 +87,8 @@ def recall(settings: Settings) -> Known:
         with open_store(url, settings.state_dir) as store:
             damage = inspect(settings.state_dir, store)
             accepted, kept = tuple(suppressions.active(store.database)), snapshots.known(store.database)
-            return Known(delivered(store.database), accepted, _rebuilt(damage), kept, agreed=agreed_by(settings))
+            begun = tuple(corrections.in_state(store.database, "intended"))
+            return Known(delivered(store.database), accepted, _rebuilt(damage), kept, begun, agreed=agreed_by(settings))
     except StateError as error:
         return Known(trouble=error)
 
@@ -168,6 +171,7 @@ def commit(
             report["since_last"] = changes | {"remaining": report["break_count"] + changes["not_judged_count"]}
         _tell_ages(report, ages, verdict.as_of, settings.schedule)
         _tell_last_agreed(report, store.database, verdict.as_of)
+        _tell_corrections(report, corrections.states(store.database))
         head, text = add_run(
             store.database,
             current_actor(),
@@ -335,6 +339,12 @@ def _tell_last_agreed(report: dict[str, Any], database: Database, as_of: datetim
     for found in untold:
         last = known.last((found["broker"], found["account"], found["symbol"], found["leg"]))
         found["explanation"]["last_agreed"] = last and last.isoformat().replace("+00:00", "Z")
+
+
+def _tell_corrections(report: dict[str, Any], states: Mapping[str, str]) -> None:
+    for found in report["discrepancies"]:
+        if found["correction"] is not None:
+            found["correction"]["state"] = states.get(found["correction"]["id"], "proposed")
 
 
 def _load_ages(connection: duckdb.DuckDBPyConnection, ages: Ages, as_of: datetime, schedule: Schedule | None) -> None:

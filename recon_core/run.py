@@ -13,6 +13,7 @@ from typing import Any
 from recon_core import log
 from recon_core.config.credentials import store_url
 from recon_core.config.load import load_configuration
+from recon_core.config.settings import Settings
 from recon_core.enforcement import failure_told, permit_and_tell, say, say_standing, say_withheld, stop, suspend, though_stopped
 from recon_core.errors import NoVerdictError
 from recon_core.host import load_host
@@ -22,6 +23,7 @@ from recon_core.reconcile import Clock, Progress, Request, silent
 from recon_core.record import Known, agreed_by, commit, kept_snapshots, recall, though_recorded, write_out
 from recon_core.report.build import build
 from recon_core.report.events import log_report
+from recon_core.state.actor import current_actor
 from recon_core.state.lock import hold
 from recon_core.state.store import run_lock
 
@@ -69,6 +71,7 @@ def _run(
     with hold(settings.state_dir, started_at, store_lock), ExitStack() as stack:
         configuration.host.notify("recon_run_started", run=about | {"config": str(request.config)})
         known = recall(settings)
+        doubts = _settled(settings, clock) if known.begun else []
         connection, verdict = stack.enter_context(
             settled(
                 configuration,
@@ -86,6 +89,7 @@ def _run(
             stopped = stop(verdict, settings, configuration.host, run_id=run_id, now=clock())
             with though_stopped(stopped, verdict):
                 report = build(verdict, run=about, finished_at=clock())
+                report["warnings"] += doubts
                 say(report, stopped)
                 say_standing(settings, report)
                 if not chosen:
@@ -99,6 +103,16 @@ def _run(
         configuration.host.notify("recon_run_finished", report=report)
     log_report(report)
     return report
+
+
+def _settled(settings: Settings, clock: Clock) -> list[str]:
+    """What is to be said of corrections that an earlier process began and did not live to record, before the book is read."""
+    from recon_core.corrections import settle
+
+    said = settle(settings, current_actor(), clock=clock)
+    for sentence in said:
+        log.warning(sentence)
+    return said
 
 
 class PositionReconciler:

@@ -11,24 +11,28 @@ import pytest
 from week import AAPL, MSFT, Week, age, feed
 
 from recon_core.errors import StateError
-from recon_core.state import audit
+from recon_core.state import audit, breaks
 from recon_core.state.history import faults
 from recon_core.state.runs import report_text, runs
 from recon_core.state.schema import VERSION
 from recon_core.state.sqlite import NAME
 from recon_core.state.store import open_store
 
-FIRST = Path(__file__).parent / "cases" / "store" / "v1.sql"
+STORES = Path(__file__).parent / "cases" / "store"
 
 
 @pytest.fixture
 def first(tmp_path: Path) -> Path:
     """A state folder with a store of version 1."""
-    folder = tmp_path / ".state"
-    folder.mkdir()
-    with closing(sqlite3.connect(folder / NAME)) as database:
-        database.executescript(FIRST.read_text(encoding="utf-8"))
-    return folder
+    return _made(tmp_path, "v1.sql")
+
+
+def _made(folder: Path, name: str) -> Path:
+    state = folder / ".state"
+    state.mkdir()
+    with closing(sqlite3.connect(state / NAME)) as database:
+        database.executescript((STORES / name).read_text(encoding="utf-8"))
+    return state
 
 
 def test_a_first_store_is_brought_forward_and_keeps_all_it_held(first: Path) -> None:
@@ -76,6 +80,22 @@ def test_runs_go_on_in_a_store_that_was_brought_forward(first: Path) -> None:
     week = Week(first.parent)
     assert age(week.day(21, feed(("AAPL", "90"), MSFT))) == (1, "2026-11-21", 0)
     assert week.day(22, feed(AAPL, MSFT))["audit"]["seq"] > 3
+
+
+def test_a_second_store_is_brought_forward_with_its_breaks_and_what_people_said_of_them(tmp_path: Path) -> None:
+    state = _made(tmp_path, "v2.sql")
+    before = _audit(state / NAME)
+    with open_store(None, state) as store:
+        assert store.database.execute("SELECT version FROM store") == [(VERSION,)]
+        (found,) = breaks.listed(store.database)
+        assert (found["symbol"], found["assignee"]) == ("AAPL", "ann")
+        told = breaks.shown(store.database, found["id"])
+        assert [note["text"] for note in told["notes"]] == ["asked the desk"]
+        assert [entry["reason"] for entry in told["suppressions"]] == ["known"]
+        assert told["corrections"] == []
+        assert list(audit.faults(store.database)) == faults(store.database) == []
+    assert _audit(state / NAME) == before
+    assert (state / f"{NAME}.v2.backup").is_file()
 
 
 def _audit(path: Path) -> list[tuple[object, ...]]:

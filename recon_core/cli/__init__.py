@@ -26,6 +26,7 @@ COMMANDS = (
     "audit",
     "breaks",
     "brokers",
+    "correct",
     "guard",
     "halt",
     "history",

@@ -158,6 +158,11 @@ def _page(found: Mapping[str, Any]) -> Iterator[str]:
         yield "Notes"
         for entry in found["notes"]:
             yield f"    {entry['at']}  {entry['author']}: {entry['text']}"
+    if found["corrections"]:
+        yield ""
+        yield "Corrections"
+        for entry in found["corrections"]:
+            yield from _correction(entry)
     if found["suppressions"]:
         yield ""
         yield "Suppressions"
@@ -166,3 +171,21 @@ def _page(found: Mapping[str, Any]) -> Iterator[str]:
             what = f"{entry['type']}, {entry['quantity_difference']} until {entry['until']}"
             yield f"    {what}, by {entry['approved_by']}: {entry['reason']}"
             yield f"        {end} (audit record {entry['audit']})"
+
+
+def _correction(entry: Mapping[str, Any]) -> Iterator[str]:
+    """The lines of a correction: what it is, by whom, and what became of it."""
+    signed = (("asked for", "requested_by"), ("approved", "approved_by"), ("made", "by" if entry["applied_at"] else "applied_at"))
+    people = [f"{what} by {entry[name]}" for what, name in signed if entry[name]]
+    when = f" at {entry['applied_at']}" if entry["applied_at"] else ""
+    yield f"    {entry['id']}  {entry['kind']}, {entry['state']}{when}  (proposed by run {entry['run_id']})"
+    held = [
+        ("nothing" if side is None else f"{side['quantity']} at {side['avg_price']}") for side in (entry["before"], entry["after"])
+    ]
+    reason = f": {entry['reason']}" if entry["reason"] else ""
+    yield f"        {held[0]} becomes {held[1]}" + (f"; {', '.join(people)}{reason}" if people else "")
+    for said, name in (("takes back", "reverts"), ("taken back by", "reverted_by"), ("cleared by run", "cleared_by")):
+        if entry[name]:
+            yield f"        {said} {entry[name]}"
+    if entry["why"]:
+        yield f"        {entry['why']}"

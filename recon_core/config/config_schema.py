@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from recon_core.brokers import Broker
-from recon_core.config.credentials import STORE_URL
+from recon_core.config.credentials import BOOK_URL, STORE_URL
 from recon_core.config.halt_entry import halt_schema
 from recon_core.config.metrics_entry import metrics_schema
 from recon_core.config.plugin_schema import SECRET_REFERENCE, chosen_by, options_schema, secret, secrets_schema
 from recon_core.config.rates import RATE
 from recon_core.config.schedule_entry import due_schema, schedule_schema
 from recon_core.config.schema import DIALECT, NOT_EMPTY, Schema, choice, list_of, text
-from recon_core.config.settings import ExplainSettings, RecheckSettings
+from recon_core.config.settings import CorrectionSettings, ExplainSettings, RecheckSettings
 from recon_core.halts import HaltAction
 from recon_core.model import POSITION_COLUMNS
 
@@ -136,6 +136,7 @@ def _book() -> Schema:
             "default": 9,
             "description": "Decimals to which binary floats are rounded.",
         },
+        "corrections": _corrections(),
     }
     return {
         "type": "object",
@@ -143,6 +144,30 @@ def _book() -> Schema:
         "description": "Where the firm's own positions are: a database with a table or a query, or a file.",
         "additionalProperties": False,
         "properties": own | {name: option for name, option in FILE_OPTIONS.items() if name not in own},
+    }
+
+
+def _corrections() -> Schema:
+    return {
+        "type": "object",
+        "required": ["database"],
+        "additionalProperties": False,
+        "description": "Where `recon-core correct` writes; without it the book is only ever read, and corrections are printed.",
+        "properties": {
+            "database": {
+                "type": "string",
+                "pattern": rf"^({SECRET_REFERENCE[2:-2]}|{BOOK_URL})$",
+                "patternErrorMessage": "write sqlite:///book.sqlite or postgresql+psycopg://user@host/name, or env:NAME or "
+                "file:PATH that holds such a URL",
+                "description": "SQLite or PostgreSQL, as a user who may write: sqlite:///book.sqlite, "
+                "postgresql+psycopg://user@host/name, or env:NAME or file:PATH that holds such a URL.",
+            },
+            "table": text("The table that holds the rows; by default the one that is read. Its columns have the same names."),
+            "journal": text(
+                "Table of the same database in which each correction leaves its entry; it is made where there is none.",
+                default=CorrectionSettings("").journal,
+            ),
+        },
     }
 
 

@@ -13,6 +13,7 @@ from recon_core.regular_file import open_regular
 
 _MAX_BYTES = 1 << 20
 STORE_URL = r"postgres(ql)?(\+psycopg)?://.+"
+BOOK_URL = rf"({STORE_URL}|sqlite(\+pysqlite)?:///.+)"
 
 
 def store_url(store: str | None, folder: Path, environment: Mapping[str, str] = os.environ) -> str | None:
@@ -20,11 +21,20 @@ def store_url(store: str | None, folder: Path, environment: Mapping[str, str] = 
 
     Raises ConfigError, without a word of what was found.
     """
-    if store is None or not store.startswith(("env:", "file:")):
-        return store
-    url = secret_value(store, folder, environment).strip()
-    if not re.fullmatch(STORE_URL, url):
-        raise ConfigError(f"{store} holds no URL such as postgresql+psycopg://user@host/name")
+    return store if store is None else _url(store, STORE_URL, folder, environment)
+
+
+def book_url(database: str, folder: Path, environment: Mapping[str, str] = os.environ) -> str:
+    """The same of the database that corrections are written to."""
+    return _url(database, BOOK_URL, folder, environment)
+
+
+def _url(named: str, pattern: str, folder: Path, environment: Mapping[str, str]) -> str:
+    if not named.startswith(("env:", "file:")):
+        return named
+    url = secret_value(named, folder, environment).strip()
+    if not re.fullmatch(pattern, url):
+        raise ConfigError(f"{named} holds no URL such as postgresql+psycopg://user@host/name")
     return url
 
 

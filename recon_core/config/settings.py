@@ -13,8 +13,20 @@ from recon_core.schedule import Schedule
 
 
 @dataclass(frozen=True, slots=True)
+class CorrectionSettings:
+    """Where corrections of the book are written: a URL or a reference to one, a table (None: the one that is read), a journal."""
+
+    database: str
+    table: str | None = None
+    journal: str = "recon_corrections"
+
+
+@dataclass(frozen=True, slots=True)
 class BookSettings:
-    """Where the book is: a database (``table`` or ``query``) or a file; ``options`` is the rest, by its schema."""
+    """Where the book is: a database (``table`` or ``query``) or a file; ``options`` is the rest, by its schema.
+
+    Without ``corrections`` it is only ever read.
+    """
 
     database: str | None = None
     table: str | None = None
@@ -26,6 +38,7 @@ class BookSettings:
     lots: bool = False
     float_places: int = 9
     basis: Literal["trade", "settlement"] = "trade"
+    corrections: CorrectionSettings | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from recon_core.brokers import Broker
 from recon_core.config.config_schema import STATE_DIR, broker_options, config_schema
-from recon_core.config.credentials import secret_value, store_url
+from recon_core.config.credentials import book_url, secret_value, store_url
 from recon_core.config.halt_entry import check_halt, read_halt
 from recon_core.config.metrics_entry import read_metrics
 from recon_core.config.problems import Path as PlacePath
@@ -19,13 +19,33 @@ from recon_core.config.problems import quote
 from recon_core.config.rates import RATE, read_rates
 from recon_core.config.reader import Document, Node
 from recon_core.config.schedule_entry import check_timezone, read_schedule
-from recon_core.config.settings import BookSettings, BrokerSettings, ExplainSettings, RecheckSettings, Settings
+from recon_core.config.settings import (
+    BookSettings,
+    BrokerSettings,
+    CorrectionSettings,
+    ExplainSettings,
+    RecheckSettings,
+    Settings,
+)
 from recon_core.config.validation import Checked, check, exact, filled
 from recon_core.errors import ConfigError
 from recon_core.halts import HaltAction
 
-_BOOK_KEYS = ("database", "table", "query", "file", "columns", "defaults", "timezone", "lots", "float_places", "basis")
+_BOOK_KEYS = (
+    "database",
+    "table",
+    "query",
+    "file",
+    "columns",
+    "defaults",
+    "timezone",
+    "lots",
+    "float_places",
+    "basis",
+    "corrections",
+)
 _BOTH_KINDS_OF_BOOK = ("aliases",)
+CORRECTED = ("book", "corrections", "database")
 _PLUGINS = (("brokers",), ("halt", "actions"))
 """The maps whose entries have secrets."""
 
@@ -100,15 +120,16 @@ def _text_at(root: Node, *path: str) -> str | None:
 
 def is_secret(path: PlacePath) -> bool:
     """Whether no message may quote what stands at a path of recon.yaml."""
-    if path in (("store",), ("metrics", "pushgateway")):
+    if path in (("store",), CORRECTED, ("metrics", "pushgateway")):
         return True
     return any(path[: len(plugins)] == plugins and path[len(plugins) + 1 :][:1] == ("secrets",) for plugins in _PLUGINS)
 
 
 def _conceal_secrets(document: Document, root: Node) -> None:
-    store = root.get("store")
-    if store is not None and not (store.text or "").startswith(("env:", "file:")):
-        document.problems.conceal(store.place.line)
+    for place in (("store",), CORRECTED):
+        url = root.get(*place)
+        if url is not None and not (url.text or "").startswith(("env:", "file:")):
+            document.problems.conceal(url.place.line)
     for plugins in _PLUGINS:
         for name in _entries(root, *plugins):
             secrets = root.get(*plugins, name, "secrets")
@@ -131,7 +152,7 @@ def _check_book(checked: Checked) -> None:
     elif "database" not in book and "file" not in book:
         checked.problem("'database' or 'file' is missing", "book", key=True)
     elif "file" in book:
-        for name in ("table", "query"):
+        for name in ("table", "query", "corrections"):
             if name in book:
                 checked.problem("belongs to a database, and this book is a file", "book", name, key=True)
     else:
@@ -139,6 +160,9 @@ def _check_book(checked: Checked) -> None:
             checked.problem("a book is read by table or by query, not both", "book", "query", key=True)
         elif "table" not in book and "query" not in book:
             checked.problem("'table' or 'query' is missing: which rows of the database are the book?", "book", "database", key=True)
+        corrections = book.get("corrections")
+        if "query" in book and isinstance(corrections, dict) and "table" not in corrections:
+            checked.problem("'table' is missing: a query cannot be written to", "book", "corrections", key=True)
         for name in book:
             if name not in (*_BOOK_KEYS, *_BOTH_KINDS_OF_BOOK) and checked.sound("book", name):
                 checked.problem("belongs to a file, and this book is a database", "book", name, key=True)
@@ -174,6 +198,11 @@ def _check_secrets(checked: Checked, folder: Path, environment: Mapping[str, str
             store_url(checked.value["store"], folder, environment)
         except ConfigError as error:
             checked.problem(str(error), "store")
+    if checked.sound(*CORRECTED) and (corrected := _text_at(checked.root, *CORRECTED)) is not None:
+        try:
+            book_url(corrected, folder, environment)
+        except ConfigError as error:
+            checked.problem(str(error), *CORRECTED)
     for plugins in _PLUGINS:
         for name in _entries(checked.root, *plugins):
             place = (*plugins, name, "secrets")
@@ -192,7 +221,10 @@ def _book(value: Mapping[str, Any]) -> BookSettings:
     rest = {name: option for name, option in value.items() if name not in _BOOK_KEYS}
     if "file" in value:
         rest = filled(rest, {"properties": {name: schema for name, schema in FILE_OPTIONS.items() if name not in _BOOK_KEYS}})
-    return BookSettings(**{name: value[name] for name in _BOOK_KEYS if name in value}, options=rest)
+    given = {name: value[name] for name in _BOOK_KEYS if name in value}
+    if "corrections" in given:
+        given["corrections"] = CorrectionSettings(**given["corrections"])
+    return BookSettings(**given, options=rest)
 
 
 def _recheck(value: Mapping[str, Any]) -> RecheckSettings:

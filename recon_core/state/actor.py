@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pwd
+import unicodedata
 from dataclasses import dataclass
 
 
@@ -30,3 +31,12 @@ def current_actor(by: str | None = None) -> Actor:
     except KeyError:  # a container's user that has no name
         user = str(os.geteuid())
     return Actor(user, os.uname().nodename, (by or "").strip() or None)
+
+
+def same_person(one: str, other: str) -> bool:
+    """Whether two names are one: however they are spaced, cased or composed of characters."""
+    return _folded(one) == _folded(other)
+
+
+def _folded(name: str) -> str:
+    return " ".join(unicodedata.normalize("NFKC", name).split()).casefold()

@@ -9,9 +9,10 @@ from typing import Any
 
 from recon_core.errors import NotRecordedError
 from recon_core.schedule import Schedule, sessions_between
-from recon_core.state import suppressions
+from recon_core.state import corrections, suppressions
 from recon_core.state.actor import Actor
 from recon_core.state.audit import append
+from recon_core.state.corrections import Correction
 from recon_core.state.database import Database
 from recon_core.state.times import moment, printed, stored
 
@@ -61,7 +62,7 @@ def shown(database: Database, name: str, schedule: Schedule | None = None) -> di
 
     ``name`` is an id, or the beginning of one that no other has. Raises NotRecordedError where there is none, or several.
     """
-    found = _newest(database, name)
+    found = newest(database, name)
     position = tuple(found[key] for key in _KEY)
     episodes = database.execute(
         f"SELECT episode, first_seen, ({_LAST_SEEN}), resolved_at, assignee FROM episodes e WHERE {_POSITION} ORDER BY episode",
@@ -70,6 +71,9 @@ def shown(database: Database, name: str, schedule: Schedule | None = None) -> di
     same = " AND ".join(f"b.{key} = ?" for key in _KEY)
     breaks = [_told(row, schedule) for row in database.execute(f"{_SELECT} WHERE {same} ORDER BY b.first_seen, b.type", position)]
     ids = sorted({entry["id"] for entry in breaks})
+    resolved = dict(
+        database.execute(f"SELECT episode, resolved_run FROM episodes WHERE resolved_run IS NOT NULL AND {_POSITION}", position)
+    )
     notes = database.execute(f"SELECT at, author, episode, text FROM notes WHERE {_POSITION} ORDER BY seq", position)
     return {
         **{key: found[key] for key in (*_KEY, "episode", "assignee")},
@@ -85,6 +89,7 @@ def shown(database: Database, name: str, schedule: Schedule | None = None) -> di
         ],
         "breaks": breaks,
         "notes": [{"at": printed(row[0]), "author": row[1], "episode": row[2], "text": row[3]} for row in notes],
+        "corrections": [_correction(entry, resolved) for entry in corrections.of_position(database, position)],
         "suppressions": [
             {
                 "audit": entry.seq,
@@ -102,10 +107,17 @@ def shown(database: Database, name: str, schedule: Schedule | None = None) -> di
     }
 
 
+def _correction(entry: Correction, resolved: Mapping[int, str]) -> dict[str, Any]:
+    """A correction as a program gets it; ``cleared_by`` is the run that proved the break gone which it was to end."""
+    names = ("id", "state", "kind", "episode", "run_id", "before", "after", "pnl", "by", "reason", "requested_by", "approved_by")
+    told = {name: getattr(entry, name) for name in (*names, "applied_at", "reverts", "reverted_by", "why")}
+    return {**told, "cleared_by": resolved.get(entry.episode) if entry.state == "applied" and entry.reverts is None else None}
+
+
 def assign(database: Database, actor: Actor, name: str, to: str) -> dict[str, Any]:
     """Give a position's episode to a person; an empty name is nobody. Returns the break."""
     with database.transaction():
-        found = _newest(database, name)
+        found = newest(database, name)
         position = tuple(found[key] for key in _KEY)
         append(
             database,
@@ -124,7 +136,7 @@ def assign(database: Database, actor: Actor, name: str, to: str) -> dict[str, An
 def note(database: Database, actor: Actor, name: str, text: str) -> dict[str, Any]:
     """Add a note to a position's episode. Returns the break."""
     with database.transaction():
-        found = _newest(database, name)
+        found = newest(database, name)
         position = tuple(found[key] for key in _KEY)
         now = datetime.now(UTC)
         after = {**{key: found[key] for key in (*_KEY, "episode")}, "text": text}
@@ -141,7 +153,7 @@ def suppress(database: Database, actor: Actor, name: str, *, until: date, reason
     Raises NotRecordedError where it is not open, or its difference is unknown.
     """
     with database.transaction():
-        found = _newest(database, name)
+        found = newest(database, name)
         if found["status"] in ("resolved", "superseded"):
             raise NotRecordedError(f"{found['id']} is {found['status']}: there is nothing to accept")
         since = moment(found["last_seen"]).date()
@@ -149,7 +161,8 @@ def suppress(database: Database, actor: Actor, name: str, *, until: date, reason
     return found
 
 
-def _newest(database: Database, name: str) -> dict[str, Any]:
+def newest(database: Database, name: str) -> dict[str, Any]:
+    """The break of an id, or of the beginning of one, in its newest episode. Raises NotRecordedError."""
     found = database.execute(f"{_SELECT} WHERE substr(b.id, 1, ?) = ? ORDER BY b.episode DESC LIMIT 1000", (len(name), name))
     rows = [_told(row) for row in found] if name else []
     ids = sorted({row["id"] for row in rows})

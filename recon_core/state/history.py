@@ -13,6 +13,7 @@ from typing import Any
 
 from recon_core.errors import StateError
 from recon_core.regular_file import read_regular
+from recon_core.state.corrections import faults as correction_faults
 from recon_core.state.database import Database
 from recon_core.state.files import locked, write_atomically
 from recon_core.state.runs import faults as run_faults
@@ -81,8 +82,8 @@ def write_history(state_dir: Path, store: Store) -> None:
 
 
 def faults(database: Database) -> list[str]:
-    """Runs, and lines of the history, that are not what their audit records and reports say, in words."""
-    return run_faults(database, entry)
+    """Runs, lines of the history and corrections that are not what their audit records and reports say, in words."""
+    return [*run_faults(database, entry), *correction_faults(database)]
 
 
 def _keep_aside(path: Path) -> None:

@@ -138,6 +138,24 @@ def report_text(database: Database, run_id: str) -> str:
     return _unpacked(database, run_id, rows[0][0])
 
 
+def sealed_report(database: Database, run_id: str) -> dict[str, Any]:
+    """The report of a run, held against its audit record. Raises as ``report_text`` does, and StateError where they differ."""
+    text = report_text(database, run_id)
+    try:
+        ((body, digest),) = database.execute("SELECT body, hash FROM audit JOIN runs USING (seq) WHERE run_id = ?", (run_id,))
+        bare = text[: text.rindex('"audit": {')] + '"audit": null\n}\n'
+        stated = json.loads(body)["after"]
+        if sha256(body.encode()).hexdigest() != digest or stated["report_sha256"] != sha256(bare.encode()).hexdigest():
+            raise ValueError("they differ")
+        found: dict[str, Any] = json.loads(text)
+    except (ValueError, TypeError, KeyError, RecursionError):
+        raise StateError(
+            f"{database.name}: the report of run {run_id} is not the one that its audit record tells of: "
+            "`recon-core audit verify` says more"
+        ) from None
+    return found
+
+
 def faults(database: Database, summarise: Callable[[Mapping[str, Any]], Mapping[str, Any]]) -> list[str]:
     """Runs that are not what their audit records say, and what is kept of them beside their reports, in words.
 

@@ -51,6 +51,13 @@ STEPS: tuple[tuple[str, ...], ...] = (
             broker TEXT NOT NULL, account TEXT NOT NULL, theirs TEXT NOT NULL, ours TEXT NOT NULL, isin TEXT, cusip TEXT,
             PRIMARY KEY (broker, account, theirs, ours)){clustered}""",
     ),
+    (
+        """CREATE TABLE corrections (
+            id TEXT PRIMARY KEY, broker TEXT NOT NULL, account TEXT NOT NULL, symbol TEXT NOT NULL, leg TEXT NOT NULL,
+            episode BIGINT NOT NULL, state TEXT NOT NULL, content TEXT NOT NULL,
+            seq BIGINT NOT NULL UNIQUE REFERENCES audit (seq))""",
+        """CREATE INDEX corrections_by_position ON corrections (broker, account, symbol, leg)""",
+    ),
 )
 """``{blob}`` is what the database calls bytes, ``{clustered}`` asks it to keep rows in the order of their key."""
 
