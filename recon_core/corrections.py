@@ -12,7 +12,6 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from recon_core.book.journal import Entry, Journal
 from recon_core.book.writable import DoubtError, open_writable
@@ -54,7 +53,7 @@ def opened(
         if locked:
             stack.enter_context(hold(settings.state_dir, clock(), run_lock(url)))
         store = stack.enter_context(open_store(url, settings.state_dir, create=False))
-        yield Desk(settings, store, actor, two_person=_two_person(configuration.policy), clock=clock)
+        yield Desk(settings, store, actor, two_person=configuration.policy.corrections.two_person, clock=clock)
 
 
 class Desk:
@@ -294,7 +293,3 @@ def settle(settings: Settings, actor: Actor, *, clock: Callable[[], datetime]) -
             return [f"correction {done.correction.id} of {done.correction.place} {done.said}" for done in desk.settle()]
     except ReconError as error:
         return [str(error)] if "in doubt" in str(error) else []
-
-
-def _two_person(policy: Any) -> bool:
-    return bool(getattr(getattr(policy, "corrections", None), "two_person", False))
