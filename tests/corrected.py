@@ -8,15 +8,16 @@ import sqlite3
 import subprocess
 from collections.abc import Mapping, Sequence
 from contextlib import closing
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from deployment import Deployment, feed_row
 
 from recon_core.report import to_json
-from recon_core.state import audit
+from recon_core.state import audit, corrections
 from recon_core.state.actor import current_actor
 from recon_core.state.history import entry
 from recon_core.state.runs import add_run, report_text, runs
@@ -115,6 +116,9 @@ class Corrected(Deployment):
         return [record["kind"].removeprefix("correction-") for record in self.records()]
 
 
+_Kind = TypeVar("_Kind", bound=Corrected)
+
+
 def proposed(symbol: str, before: Mapping[str, Any] | None, after: Mapping[str, Any] | None, **more: Any) -> dict[str, Any]:
     """A correction as a report has it: of quantity and price, of a position of prime/MAIN."""
     place = {"broker": "prime", "account": "MAIN", "symbol": symbol, "leg": "NET", "currency": "USD"}
@@ -139,19 +143,19 @@ DELETE = proposed("OLD", {"quantity": "7", "avg_price": "5"}, None)
 ALL = {"AAPL": UPDATE, "NEW": INSERT, "OLD": DELETE}
 
 
-def with_proposals(folder: Path, **how: Any) -> Corrected:
+def with_proposals(folder: Path, kind: type[_Kind] = Corrected, **how: Any) -> _Kind:
     """A deployment that was reconciled, and whose newest run proposes all three corrections."""
-    made = Corrected(folder, **how)
+    made = kind(folder, **how)
     report = made.reconciled()
     assert {found["symbol"] for found in report["discrepancies"]} == {"AAPL", "NEW", "OLD"}
     made.propose(ALL)
     return made
 
 
-def copied(made: Corrected, folder: Path) -> Corrected:
+def copied(made: _Kind, folder: Path) -> _Kind:
     """A copy of a deployment, in a folder that is empty."""
     shutil.copytree(made.folder, folder, symlinks=True, dirs_exist_ok=True)
-    found = Corrected.__new__(Corrected)
+    found = type(made).__new__(type(made))
     found.folder, found.corrections = folder, made.corrections
     return found
 
@@ -159,3 +163,12 @@ def copied(made: Corrected, folder: Path) -> Corrected:
 def ids(*corrections: Mapping[str, Any]) -> Sequence[str]:
     """The ids of corrections."""
     return [str(correction["id"]) for correction in corrections]
+
+
+def with_doubt(desk: Corrected) -> None:
+    """Take the store back to where the update was begun, as if the process had ended before its outcome was on record."""
+    with open_store(None, desk.folder / ".state") as store:
+        made = corrections.find(store.database, UPDATE["id"])
+        assert made is not None
+        begun = replace(made, state="intended", journal=None, applied_at=None)
+        corrections.record(store.database, current_actor("ann"), "intent", "begun by ann", begun)

@@ -114,7 +114,7 @@ def test_a_row_that_moved_since_is_not_corrected_and_what_moved_is_named(desk: C
     done = desk.correct(UPDATE["id"], *PERSON)
     assert done.returncode == 3
     moved = moved.replace("{STAMP}", STAMP)
-    assert f"prime/MAIN AAPL is not as it was reconciled: {moved}; nothing was changed" in done.stdout
+    assert f"prime/MAIN AAPL is not as it was reconciled: {moved}; nothing was changed" in done.stderr
     assert (whole(desk), desk.journal()) == (before, [])
     assert desk.steps() == ["intent", "refused"]
 
@@ -130,8 +130,8 @@ def test_a_row_that_came_or_went_since_is_named(desk: Corrected) -> None:
     desk.sql("INSERT INTO positions (broker, account, ticker, qty, price) VALUES ('prime', 'MAIN', 'NEW', 1, 2)")
     done = desk.correct(DELETE["id"], INSERT["id"], *PERSON)
     assert done.returncode == 3
-    assert "prime/MAIN OLD was in the book when it was reconciled, and is not now; nothing was changed" in done.stdout
-    assert "prime/MAIN NEW was not in the book when it was reconciled, and is now: quantity 1, avg_price 2" in done.stdout
+    assert "prime/MAIN OLD was in the book when it was reconciled, and is not now; nothing was changed" in done.stderr
+    assert "prime/MAIN NEW was not in the book when it was reconciled, and is now: quantity 1, avg_price 2" in done.stderr
     assert desk.journal() == []
 
 
@@ -157,7 +157,7 @@ def test_the_journal_alone_keeps_a_correction_from_being_made_twice(desk: Correc
     desk.sql("INSERT INTO recon_corrections VALUES (?, '2026-11-20T00:00:00Z', 'bob', NULL, NULL)", UPDATE["id"])
     done = desk.correct(UPDATE["id"], *PERSON)
     assert done.returncode == 3
-    assert "was made at 2026-11-20T00:00:00Z already, by bob; nothing was changed" in done.stdout
+    assert "was made at 2026-11-20T00:00:00Z already, by bob; nothing was changed" in done.stderr
     assert desk.book_rows() == AS_IT_WAS
 
 
@@ -165,7 +165,7 @@ def test_several_rows_of_one_position_are_left_alone(desk: Corrected) -> None:
     desk.sql("INSERT INTO positions (broker, account, ticker, qty, price) VALUES ('prime', 'MAIN', 'AAPL', 1, 1)")
     done = desk.correct(UPDATE["id"], *PERSON)
     assert done.returncode == 3
-    assert "2 rows of the book are prime/MAIN AAPL: which of them to correct cannot be told" in done.stdout
+    assert "2 rows of the book are prime/MAIN AAPL: which of them to correct cannot be told" in done.stderr
 
 
 def test_a_row_of_quantity_0_is_used_where_one_is_to_be_added(desk: Corrected) -> None:
@@ -181,7 +181,7 @@ def test_a_value_that_the_column_cannot_keep_exactly_is_not_written(desk: Correc
     desk.propose({"AAPL": fine})
     done = desk.correct(fine["id"], *PERSON)
     assert done.returncode == 3
-    assert "does not keep what is written to quantity of prime/MAIN AAPL exactly; nothing was changed" in done.stdout
+    assert "does not keep what is written to quantity of prime/MAIN AAPL exactly; nothing was changed" in done.stderr
     assert (desk.book_rows(), desk.journal()) == (AS_IT_WAS, [])
 
 
@@ -189,7 +189,7 @@ def test_what_the_database_refuses_is_said_and_changes_nothing(desk: Corrected) 
     desk.sql("CREATE TRIGGER guarded BEFORE UPDATE ON positions BEGIN SELECT RAISE(ABORT, 'closed for the day'); END")
     done = desk.correct(UPDATE["id"], *PERSON)
     assert done.returncode == 3
-    assert "refuses it: closed for the day; nothing was changed" in done.stdout
+    assert "refuses it: closed for the day; nothing was changed" in done.stderr
     assert (desk.book_rows(), desk.journal(), desk.steps()) == (AS_IT_WAS, [], ["intent", "refused"])
 
 
@@ -199,7 +199,7 @@ def test_a_book_that_another_holds_is_left_alone(desk: Corrected) -> None:
         done = desk.correct(UPDATE["id"], *PERSON)
         other.execute("ROLLBACK")
     assert done.returncode == 3
-    assert "database is locked; nothing was changed" in done.stdout
+    assert "database is locked; nothing was changed" in done.stderr
     assert desk.correct(UPDATE["id"], *PERSON).returncode == 0
 
 
@@ -231,7 +231,7 @@ def test_a_row_that_moved_after_its_correction_is_not_taken_back(desk: Corrected
     desk.sql("UPDATE positions SET qty = 160 WHERE ticker = 'AAPL'")
     done = desk.correct("--revert", UPDATE["id"], *PERSON)
     assert done.returncode == 3
-    assert "quantity from 150 to 160; nothing was changed" in done.stdout
+    assert "quantity from 150 to 160; nothing was changed" in done.stderr
     assert desk.sql("SELECT qty FROM positions WHERE ticker = 'AAPL'") == [(160,)]
     assert json.loads(desk.command("audit", "export").stdout.splitlines()[-1])["kind"] == "correction-refused"
 

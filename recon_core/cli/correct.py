@@ -123,7 +123,11 @@ def _agreed(count: int) -> bool:
 
 def _tell(done: Sequence[Done]) -> None:
     for each in done:
-        say(f"{each.correction.id} {each.correction.place}: {each.said}")
+        text = f"{each.correction.id} {each.correction.place}: {each.said}"
+        if each.error:
+            click.echo(f"recon-core: {text}", err=True)
+        else:
+            say(text)
 
 
 def _show(offers: Sequence[Offer], *, writes: bool) -> None:

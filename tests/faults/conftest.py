@@ -7,7 +7,7 @@ from typing import TypeVar
 
 import pytest
 
-pytest.register_assert_rewrite("scenes")
+pytest.register_assert_rewrite("scenes", "correcting")
 
 SAMPLE = 3
 """How many faults of each kind are tried where not all are."""
@@ -17,10 +17,13 @@ _Thing = TypeVar("_Thing")
 
 def pytest_generate_tests(metafunc):
     if "scene" in metafunc.fixturenames:
+        from correcting import CORRECTING
         from scenes import SAMPLED, SCENES
 
-        names = list(SCENES) if metafunc.config.getoption("--faults") else SAMPLED
-        metafunc.parametrize("scene", [SCENES[name] for name in names], ids=names)
+        scenes = SCENES | CORRECTING
+        sample = [*SAMPLED, *CORRECTING] if metafunc.module.__name__ == "test_kill" else SAMPLED
+        names = list(scenes) if metafunc.config.getoption("--faults") else sample
+        metafunc.parametrize("scene", [scenes[name] for name in names], ids=names)
 
 
 @pytest.fixture

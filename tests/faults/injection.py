@@ -6,7 +6,7 @@ import re
 import shutil
 import subprocess
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -59,17 +59,17 @@ def need_strace() -> None:
 
 
 def changing_calls(scene: Scene, folder: Path) -> list[Call]:
-    """The calls of the scene's command, which is run once, that change something in the state directory, in their order."""
+    """The calls of the scene's command, which is run once, that change something that it keeps, in their order."""
     log = folder.with_name(f"{folder.name}.strace")
     run(folder, *scene.command, tracer=_strace(log))
-    return _placed(call for call, changes in _calls(log, folder) if changes)
+    return _placed(call for call, changes in _calls(log, scene.kept(folder)) if changes)
 
 
 def changing_calls_from_the_start(scene: Scene, folder: Path) -> list[Call]:
     """The same of a command that is started, not forked."""
     log = folder.with_name(f"{folder.name}.strace")
     started(folder, *scene.command, before=_strace(log))
-    return _placed(call for call, changes in _calls(log, folder) if changes)
+    return _placed(call for call, changes in _calls(log, scene.kept(folder)) if changes)
 
 
 def attempts(scene: Scene, made: Path, folder: Path, call: Call) -> Iterator[Call]:
@@ -88,7 +88,7 @@ def attempts(scene: Scene, made: Path, folder: Path, call: Call) -> Iterator[Cal
 def inject(scene: Scene, folder: Path, call: Call, fault: str) -> Done | None:
     """Run the scene's command, with ``fault`` (``signal=KILL``, ``error=EIO``) at one call.
 
-    None where the fault came to no call that touches the state, or to the call of that number of another thread, too: see
+    None where the fault came to no call that touches what is kept, or to the call of that number of another thread, too: see
     ``attempts``.
     """
     log = folder.with_name(f"{folder.name}.strace")
@@ -96,7 +96,7 @@ def inject(scene: Scene, folder: Path, call: Call, fault: str) -> Done | None:
     done = run(folder, *scene.command, tracer=[*_strace(log), "-e", f"inject={call.name}:{fault}:when={call.when}"])
     mark = re.compile(rf"\b{call.name}\(.*(= \?|<unfinished \.\.\.>)$" if kills else r"\(INJECTED\)$")
     hit = [line for line in log.read_text(errors="replace").splitlines() if mark.search(line)]
-    touches = [str(folder / ".state") in line for line in hit]
+    touches = [any(place in line for place in scene.kept(folder)) for line in hit]
     if not (any(touches) if kills else touches and all(touches)) or (kills and done.returncode >= 0):
         return None
     return Done(done.returncode, done.stdout, done.stderr, fault=f"{fault} at {call}")
@@ -107,7 +107,7 @@ def _placed(calls: Iterable[Call]) -> list[Call]:
     seen: Counter[tuple[str, str]] = Counter()
     found = []
     for call in calls:
-        path = re.search(r"/\.state[^>\"]*", call.text)
+        path = re.search(r"/(\.state|book\.sqlite)[^>\"]*", call.text)
         what = re.sub(r"[0-9a-f]{16}|[0-9TZ]{16}-[0-9a-f]{8}", "*", path[0]) if path else ""
         seen[call.name, what] += 1
         found.append(replace(call, place=f"{call.name} {what} {seen[call.name, what]}"))
@@ -118,8 +118,8 @@ def _strace(log: Path) -> list[str]:
     return ["strace", "-f", "-qq", "-y", "-s", "16", "-o", str(log), "-e", f"trace={','.join(CHANGING)}"]
 
 
-def _calls(log: Path, folder: Path) -> list[tuple[Call, bool]]:
-    """Every traced call, and whether it changes the state."""
+def _calls(log: Path, kept: Sequence[str]) -> list[tuple[Call, bool]]:
+    """Every traced call, and whether it changes what is kept."""
     count: Counter[tuple[str, str]] = Counter()
     found = []
     for line in log.read_text(errors="replace").splitlines():
@@ -129,6 +129,6 @@ def _calls(log: Path, folder: Path) -> list[tuple[Call, bool]]:
         count[match["thread"], match["name"]] += 1
         opens = match["name"] in ("open", "openat")
         done = not re.search(r"= -1 E\w+ \([^)]*\)$", line)
-        changes = done and str(folder / ".state") in line and (not opens or re.search(r"O_CREAT|O_TRUNC", line) is not None)
+        changes = done and any(place in line for place in kept) and (not opens or re.search(r"O_CREAT|O_TRUNC", line) is not None)
         found.append((Call(match["name"], count[match["thread"], match["name"]], match["text"]), changes))
     return found

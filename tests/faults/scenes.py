@@ -92,6 +92,10 @@ class Scene:
         """The same command once more, without a fault, must succeed and leave its traces exactly once."""
         raise NotImplementedError
 
+    def kept(self, folder: Path) -> list[str]:
+        """What must survive: how the paths of it begin."""
+        return [str(folder / ".state")]
+
     def copy(self, made: Path, folder: Path) -> Path:
         """A copy of a prepared folder, its times kept."""
         shutil.copytree(made, folder, symlinks=True)
