@@ -65,6 +65,8 @@ def test_insert_update_and_delete_end_the_breaks(desk: Corrected) -> None:
     assert desk.steps() == ["intent", "applied"] * 3
     report = desk.reconciled()
     assert report["verdict"] == "clean", report["discrepancies"]
+    told = {(entry["symbol"], entry["correction"]) for entry in report["since_last"]["cleared"]}
+    assert told == {("AAPL", UPDATE["id"]), ("NEW", INSERT["id"]), ("OLD", DELETE["id"])}
 
 
 def test_the_break_tells_of_its_correction_and_of_the_run_that_cleared_it(desk: Corrected) -> None:

@@ -124,6 +124,17 @@ def of_position(database: Database, key: Sequence[str]) -> list[Correction]:
     return _found(database, _POSITION, tuple(key))
 
 
+def that_ended(database: Database, key: Sequence[str], break_type: str) -> str | None:
+    """The id of the correction that was made of a position in the newest episode of such a break; None where none was."""
+    newest = f"SELECT max(episode) FROM breaks WHERE {_POSITION} AND type = ?"
+    rows = database.execute(
+        f"SELECT id FROM corrections WHERE {_POSITION} AND state = 'applied' AND episode = ({newest}) ORDER BY seq DESC",
+        (*key, *key, break_type),
+    )
+    made = (find(database, row[0]) for row in rows)
+    return next((correction.id for correction in made if correction and correction.reverts is None), None)
+
+
 def states(database: Database) -> dict[str, str]:
     """By id, how each correction stands."""
     return dict(database.execute("SELECT id, state FROM corrections"))

@@ -7,6 +7,7 @@ from datetime import datetime
 from operator import itemgetter
 from typing import Any, NamedTuple
 
+from recon_core.state import corrections
 from recon_core.state.database import Database
 from recon_core.state.lifecycle import OpenBreak, Position, Seen
 from recon_core.state.times import printed, stored
@@ -60,7 +61,7 @@ def since(
     ``seen``, ``closed`` and ``continued`` are as ``lifecycle.move`` had and gave them. A break of a broker that the run did not
     ask, of an account that did not answer or of a rule that lacks a value is neither seen nor closed: it is still open.
     """
-    cleared = sorted((_told(before.open[name]) | {"correction": None} for name in closed if name in before.open), key=_BY_PLACE)
+    cleared = sorted((_told(before.open[name]) for name in closed if name in before.open), key=_BY_PLACE)
     known = {(*entry[2:], entry.type) for entry in before.open.values()}
     new = [
         entry.id
@@ -76,7 +77,7 @@ def since(
         "run_id": before.run_id,
         "as_of": before.as_of,
         "cleared_count": len(cleared),
-        "cleared": cleared[:MOST],
+        "cleared": [entry | {"correction": _corrected(database, entry)} for entry in cleared[:MOST]],
         "new_count": len(new),
         "new": new[:MOST],
         "not_judged_count": len(still),
@@ -99,6 +100,10 @@ def _still_open(database: Database, run_id: str, seen: Collection[str]) -> list[
         for row in rows
         if row[0] not in seen
     ]
+
+
+def _corrected(database: Database, entry: Mapping[str, Any]) -> str | None:
+    return corrections.that_ended(database, (entry["broker"], entry["account"], entry["symbol"], entry["leg"]), entry["type"])
 
 
 def _told(entry: OpenBreak) -> dict[str, Any]:
