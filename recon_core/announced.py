@@ -58,7 +58,7 @@ def _once(actions: Sequence[CorporateAction]) -> list[CorporateAction]:
     found: dict[CorporateAction, CorporateAction] = {}
     for action in sorted(actions, key=lambda action: action.id):
         if action.kind in OF_AN_ISSUER:
-            found.setdefault(replace(action, id="", said="", source=""), action)
+            found.setdefault(replace(action, id="", said="", source="", raw=""), action)
     return list(found.values())
 
 
@@ -147,7 +147,7 @@ def _term(
         event=action.id,
         said=f"{said}{rates}",
         source=action.source,
-        raw=getattr(action, "raw", ""),
+        raw=action.raw,
     )
 
 

@@ -85,7 +85,7 @@ def _moved(row: Movement, position: Difference, cause: str, event: str | None) -
         event=event,
         said=row.said,
         source=row.source,
-        raw=getattr(row, "raw", ""),
+        raw=row.raw,
     )
 
 

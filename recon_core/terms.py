@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
-from typing import Any, Literal, TypeVar
+from typing import Literal, TypeVar
 
 from recon_core.bookings import bookings
 from recon_core.evidence import Evidence, Fill, Movement
@@ -118,8 +118,7 @@ def _once(rows: Sequence[_Row], told: Told, notes: list[str]) -> list[tuple[str,
 
 def _content(row: _Row) -> _Row:
     """All that a row says of what happened; it may stand in two places."""
-    where: dict[str, Any] = {name: "" for name in ("source", "raw") if hasattr(row, name)}
-    return replace(row, **where)
+    return replace(row, source="", raw="")
 
 
 def _put(terms: dict[Key, list[Term]], term: Term) -> None:
@@ -177,5 +176,5 @@ def _filled(fill: Fill, position: Difference, cause: str) -> Term:
         order_id=fill.order_id,
         settles_on=fill.settles_on,
         source=fill.source,
-        raw=getattr(fill, "raw", ""),
+        raw=fill.raw,
     )
