@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -75,7 +76,7 @@ def test_a_fill_that_the_book_missed_explains_the_break(deployment: Statements) 
         "currency": "USD",
     }  # fmt: skip
     assert term["source"] == "statement.ofx: statement 1: BUYSTOCK F1"
-    assert read["sha256"] == report["feeds"][0]["sha256"]
+    assert term["sha256"] == read["sha256"] == report["feeds"][0]["sha256"]
     assert (told["broker"], told["complete"], told["fills"], told["movements"]) == ("prime", True, 1, 0)
     assert told["since"] == "2026-11-17T21:00:00Z", "two days before the last proven run"
 
@@ -110,3 +111,46 @@ def test_a_run_without_breaks_asks_nobody_what_happened(deployment: Statements) 
     deployment.day(20, "100", "100", bought("F1", 50, "20261120143100"))
     report = deployment.report()
     assert (report["verdict"], report["evidence"], report["outputs"]["evidence"]) == ("clean", [], None)
+
+
+def test_a_break_tells_its_story_with_every_row_and_its_hash(deployment: Statements) -> None:
+    deployment.day(19, "100", "100")
+    deployment.report()
+    deployment.day(20, "100", "150", bought("F1", 50, "20261120143100"))
+    report = deployment.report()
+    (found,) = report["discrepancies"]
+    done = deployment.command("breaks", "explain", found["id"][:6])
+    assert done.returncode == 0, done.stderr
+    story = " ".join(done.stdout.split())
+    for part in (
+        f"{found['id']} QUANTITY_MISMATCH prime/MAIN AAPL, as of 2026-11-20T21:00:00Z",
+        "The book has 100, the broker 150.",
+        "They parted on 2026-11-20 (between 2026-11-19T21:00:00Z, when they last agreed, and 2026-11-20T21:00:00Z, when it",
+        "Explained (MISSED_FILL)",
+        "2026-11-20T14:31:00Z fill F1: 50 at 187.2 USD, fee 1.5, settles on 2026-11-23; effect -50",
+        "read in statement.ofx: statement 1: BUYSTOCK F1",
+        f"sha256 {report['feeds'][0]['sha256']}",
+        "The broker was asked from 2026-11-17T21:00:00Z on, and told all that happened.",
+    ):
+        assert part in story
+    told = json.loads(deployment.command("breaks", "explain", found["id"], "--json").stdout)
+    assert (told["run_id"], told["break"]["explanation"]) == (report["run_id"], found["explanation"])
+
+
+def test_no_evidence_says_so_and_names_no_day(deployment: Statements) -> None:
+    deployment.config()
+    deployment.feed([("MAIN", "AAPL", "150", "10", "10", "USD")])
+    deployment.book([book_row("AAPL", "100")])
+    (found,) = [each for each in deployment.report()["discrepancies"] if each["type"] == "QUANTITY_MISMATCH"]
+    told = found["explanation"]
+    assert (told["status"], told["residual"], told["last_agreed"], told["diverged_on"]) == ("UNEXPLAINED", "-50", None, None)
+    assert told["why"] == "the adapter statement of prime tells of no fills, movements or corporate actions"
+    story = deployment.command("breaks", "explain", found["id"]).stdout
+    assert "no earlier run proved that they agreed" in story
+
+
+@pytest.mark.parametrize(("units", "exit_code"), [(50, 10), (49, 4)])
+def test_a_policy_may_halt_only_on_what_is_not_explained(deployment: Statements, units: int, exit_code: int) -> None:
+    deployment.policy('version: 1\nrules: {QUANTITY_MISMATCH: {severity: high, halt: {when: "not explained and residual <> 0"}}}\n')
+    deployment.day(20, "100", "150", bought("F1", units, "20261120143100"))
+    assert deployment.report()["exit_code"] == exit_code

@@ -13,8 +13,9 @@ import click
 from recon_core.cli.plugins import json_option, print_table
 from recon_core.cli.stored import by_option, config_option, opened
 from recon_core.config.schedule_entry import load_schedule
+from recon_core.errors import NotRecordedError
 from recon_core.state.actor import current_actor
-from recon_core.state.breaks import STATUSES, assign, listed, note, shown, suppress
+from recon_core.state.breaks import STATUSES, assign, last_report, listed, note, shown, suppress
 
 
 @click.group()
@@ -75,6 +76,30 @@ def show_break(*, break_id: str, as_json: bool, config: Path) -> None:
         click.echo(json.dumps(found, indent=2, ensure_ascii=False))
         return
     for line in _page(found):
+        click.echo(line)
+
+
+@breaks.command("explain")
+@click.argument("break_id", metavar="ID")
+@json_option
+@config_option
+def explain_break(*, break_id: str, as_json: bool, config: Path) -> None:
+    """Tell why a break is one, by the run that saw it last: what differs, since when, and each row of evidence."""
+    with opened(config) as store:
+        found, report = last_report(store.database, break_id)
+    entry = next((each for each in report["discrepancies"] if each["id"] == found), None)
+    if entry is None:
+        raise NotRecordedError(
+            f"{found} is not among the breaks that the report of run {report['run_id']} lists: see breaks.parquet"
+        )
+    if as_json:
+        evidence = [each for each in report.get("evidence", ()) if each["broker"] == entry["broker"]]
+        told_of = {"run_id": report["run_id"], "as_of": report["as_of"], "break": entry, "evidence": evidence}
+        click.echo(json.dumps(told_of, indent=2, ensure_ascii=False))
+        return
+    from recon_core.report.story import told
+
+    for line in told(entry, report):
         click.echo(line)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from datetime import UTC, date, datetime
 from fnmatch import fnmatchcase
@@ -14,6 +15,7 @@ from recon_core.state.actor import Actor
 from recon_core.state.audit import append
 from recon_core.state.corrections import Correction
 from recon_core.state.database import Database
+from recon_core.state.runs import report_text
 from recon_core.state.times import moment, printed, stored
 
 STATUSES = ("new", "open", "reopened", "suppressed", "superseded", "resolved")
@@ -112,6 +114,16 @@ def _correction(entry: Correction, resolved: Mapping[int, str]) -> dict[str, Any
     names = ("id", "state", "kind", "episode", "run_id", "before", "after", "pnl", "by", "reason", "requested_by", "approved_by")
     told = {name: getattr(entry, name) for name in (*names, "applied_at", "reverts", "reverted_by", "why")}
     return {**told, "cleared_by": resolved.get(entry.episode) if entry.state == "applied" and entry.reverts is None else None}
+
+
+def last_report(database: Database, name: str) -> tuple[str, dict[str, Any]]:
+    """The id of a break, and the report of the run that saw it last. Raises as ``shown`` does."""
+    found = newest(database, name)
+    same = " AND ".join(f"{key} = ?" for key in (*_KEY, "episode", "type"))
+    values = [found[key] for key in (*_KEY, "episode", "type")]
+    ((run_id,),) = database.execute(f"SELECT last_run FROM breaks WHERE {same}", values)
+    report: dict[str, Any] = json.loads(report_text(database, run_id))
+    return found["id"], report
 
 
 def assign(database: Database, actor: Actor, name: str, to: str) -> dict[str, Any]:
