@@ -80,6 +80,8 @@ def partly(difference: Difference, terms: Sequence[Term], *, by_id: bool) -> Fou
 
 def items_of(terms: Sequence[Term]) -> list[Item]:
     """The terms in the order of time, those of one event together, at its last."""
+    if not any(term.event for term in terms):  # nearly always, and of fills there may be thousands
+        return [(term,) for term in sorted(terms, key=order)]
     together: dict[str | int, list[Term]] = {}
     for place, term in enumerate(terms):
         together.setdefault(term.event or place, []).append(term)
@@ -156,4 +158,4 @@ def _is_named(item: Item) -> bool:
 
 
 def _sum(terms: Sequence[Term]) -> Decimal:
-    return sum((term.quantity for term in terms), Decimal(0))
+    return terms[0].quantity if len(terms) == 1 else sum((term.quantity for term in terms), Decimal(0))
