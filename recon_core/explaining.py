@@ -31,7 +31,8 @@ from recon_core.tables.mounting import Mounted
 from recon_core.written_numbers import plain
 
 if TYPE_CHECKING:  # what explains is loaded where something is broken
-    from recon_core.explanation import Difference, Explanation, Key
+    from recon_core.explanation import Difference, Explanation, Key, Proposal
+    from recon_core.lots import Method
     from recon_core.terms import Told
 
 MOST = 10_000
@@ -43,11 +44,12 @@ Agreed = Callable[[Sequence[str], datetime], Agreements]
 
 @dataclass(frozen=True, slots=True)
 class Explained:
-    """Why positions differ. ``feeds`` are those of the run, with what their brokers told."""
+    """Why positions differ. ``feeds`` are those of the run, with what their brokers told, ``began`` since when they differ."""
 
     feeds: list[ProvenFeed]
     differences: Mapping[Key, Difference] = field(default_factory=dict)
     explanations: Mapping[Key, Explanation] = field(default_factory=dict)
+    began: Mapping[Key, datetime] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
 
     def of(self, breaks: Iterable[Mapping[str, Any]]) -> dict[Key, Explanation]:
@@ -57,6 +59,29 @@ class Explained:
             if residual := Decimal(entry["quantity_difference"] or 0):
                 key = (entry["broker"], entry["account"], entry["symbol"], entry["leg"])
                 found[key] = self.explanations.get(key) or _unexplained(residual, self._untold(key[0]))
+        return found
+
+    def proposals(self, keys: Iterable[Key], *, method: Method, book_lots: bool, as_of: datetime) -> dict[Key, Proposal]:
+        """What would mend the book at those positions that are explained."""
+        if not self.explanations:
+            return {}
+        from recon_core.propose import propose
+
+        netted = {feed.alias for feed in self.feeds if feed.answer.settings.legs == "net"}
+        found = {}
+        for key in keys:
+            if key in self.differences and key in self.explanations:
+                proposal = propose(
+                    self.differences[key],
+                    self.explanations[key],
+                    method=method,
+                    fills=None,
+                    lots=book_lots or key[0] in netted,
+                    episode_first_seen=self.began.get(key),
+                    as_of=as_of,
+                )
+                if proposal is not None:
+                    found[key] = proposal
         return found
 
     def _untold(self, broker: str) -> str:
@@ -114,6 +139,7 @@ def look_into(
         [replace(feed, answer=feed.answer._replace(told=answers.get(feed.alias))) for feed in feeds],
         {difference.key: difference for difference in differences},
         explanations,
+        {key: known.began[key][0] for difference in differences if (key := difference.key) in known.began},
         tuple(warnings),
     )
 

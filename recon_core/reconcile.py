@@ -136,6 +136,7 @@ def reconcile(
     decision = decide(policy, halting(connection, policy.scope), sums, doubts)
     quiet = silenced(connection)
     listed = tuple(worst(connection, LISTED))
+    explanations = explained.of(listed)
     impacts, counted = rule_impacts(connection, policy), tallies(connection)
     causes = incidents.gathered(connection, LISTED)
     # Last, for the fingerprints are taken meanwhile: a file that is not what it was ends the run here.
@@ -174,8 +175,9 @@ def reconcile(
         identities=tuple(identities),
         incidents=causes,
         incident_of=incidents.membership(connection, [entry["id"] for entry in listed]) if causes else {},
-        explanations=explained.of(listed),
+        explanations=explanations,
         differences=explained.differences,
+        proposals=explained.proposals(explanations, method=policy.corrections.pnl, book_lots=settings.book.lots, as_of=as_of),
     )
 
 

@@ -20,7 +20,7 @@ from recon_core.scan import Scan
 from recon_core.state.suppressions import Accepted
 
 if TYPE_CHECKING:
-    from recon_core.explanation import Difference, Explanation, Key
+    from recon_core.explanation import Difference, Explanation, Key, Proposal
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,8 @@ class Verdict:
     ``incidents`` are those breaks' common causes, ``incident_of`` the incident of each listed break that is in one, by id.
     ``accepted`` are the suppressions by id that were held against the breaks, ``ended`` those that are over, and why.
     ``identities`` are the positions of brokers that the book has under another name.
-    ``explanations`` are of those of ``worst`` whose quantities differ, ``differences`` what was looked into.
+    ``explanations`` are of those of ``worst`` whose quantities differ, ``differences`` what was looked into,
+    ``proposals`` what would mend the book.
     """
 
     as_of: datetime
@@ -70,6 +71,7 @@ class Verdict:
     identities: tuple[Identity, ...]
     explanations: Mapping[Key, Explanation]
     differences: Mapping[Key, Difference]
+    proposals: Mapping[Key, Proposal]
     incidents: tuple[Incident, ...] = ()
     incident_of: Mapping[str, str] = field(default_factory=dict)
     asked_again: tuple[AskedAgain, ...] = ()

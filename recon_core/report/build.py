@@ -20,7 +20,7 @@ from recon_core.written_numbers import plain
 from recon_core.written_times import iso
 
 if TYPE_CHECKING:
-    from recon_core.explanation import Explanation, Term
+    from recon_core.explanation import Explanation, Proposal, Term
 
 SCHEMA_VERSION = 1
 
@@ -168,7 +168,7 @@ def _discrepancy(entry: Mapping[str, Any], verdict: Verdict) -> dict[str, Any]:
         "suppressed": suppressed,
         "incident": verdict.incident_of.get(entry["id"]),
         "explanation": explanation and _explanation(explanation, difference.agreed_at if difference else None),
-        "correction": None,
+        "correction": (proposal := verdict.proposals.get(key)) and _correction(proposal),
     }
 
 
@@ -185,6 +185,24 @@ def _explanation(explanation: Explanation, last_agreed: datetime | None) -> dict
         "diverged_on": _day(explanation.diverged_on),
         "last_agreed": last_agreed and iso(last_agreed),
         "evidence": [_term(term) for term in explanation.terms],
+    }
+
+
+def _correction(proposal: Proposal) -> dict[str, Any]:
+    pnl = proposal.pnl
+    return {
+        "id": proposal.id,
+        "state": "proposed",
+        "kind": proposal.kind,
+        "before": proposal.before,
+        "after": proposal.after,
+        "pnl": {
+            "method": pnl.method,
+            "currency": pnl.currency,
+            **{name: _number(getattr(pnl, name)) for name in ("realised", "cash_in_lieu", "fees", "total")},
+        },
+        "review": proposal.review,
+        "automatic": proposal.automatic,
     }
 
 
