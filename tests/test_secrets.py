@@ -172,6 +172,7 @@ COMMANDS = [
     ("breaks", "list"),
     ("history",),
     ("report", "20261123T000000Z-00000000"),
+    ("correct", "--all-explained"),
     ("audit", "verify"),
     ("audit", "export"),
 ]

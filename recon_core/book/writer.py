@@ -7,7 +7,7 @@ correction was made, and it is made once.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal
@@ -74,7 +74,7 @@ class Writer:
             if made := self._journal.find(change.id):
                 raise CorrectionError(f"{change.id} was made at {made.applied_at} already, by {made.by}; {UNTOUCHED}")
             held = self._find(engine, change)
-            _check_unmoved(change, held)
+            _check_unmoved(change, held, {*self._mapped, *self._settings.defaults})
             wanted = self._wanted(change, held, now)
             self._carry_out(self._statement(change, held, wanted))
             again = self._read_back(engine, change, wanted)
@@ -225,8 +225,11 @@ class _Candidates:
         yield [tuple(row[place] for place in places) for row in self.found]
 
 
-def _check_unmoved(change: Change, held: Row | None) -> None:
-    """Raise CorrectionError, naming what moved, unless the row is as it was reconciled."""
+def _check_unmoved(change: Change, held: Row | None, known: Collection[str]) -> None:
+    """Raise CorrectionError, naming what moved, unless the row is as it was reconciled.
+
+    ``known`` are our columns that the table has: what a query told beside them is not the row's to hold.
+    """
     where = _place(change.key)
     if change.before is None:
         if held is None or held.flat:
@@ -237,7 +240,7 @@ def _check_unmoved(change: Change, held: Row | None) -> None:
     moved = [
         f"{name} from {change.before[name] or 'nothing'} to {held.read_as[name] or 'nothing'}"
         for name in COMPARED
-        if name in change.before and not _same(name, change.before[name], held)
+        if name in known and name in change.before and not _same(name, change.before[name], held)
     ]
     if moved:
         raise CorrectionError(f"{where} is not as it was reconciled: {'; '.join(moved)}; {UNTOUCHED}")
