@@ -174,6 +174,11 @@ def _config_page(brokers: Mapping[str, type[Broker]], halts: Mapping[str, type[H
     yield f"{keys['symbols']['description']} More: [brokers](brokers.md#one-instrument-under-two-names)."
     yield ""
     yield from table(keys["symbols"])
+    yield "## `recalculate`"
+    yield ""
+    yield f"{keys['recalculate']['description']} More: [corrections](corrections.md#profit-and-loss-of-your-own)."
+    yield ""
+    yield from table(keys["recalculate"])
     yield "## `fx`"
     yield ""
     yield keys["fx"]["description"]

@@ -32,6 +32,7 @@ COMMANDS = (
     "history",
     "plugins",
     "policy",
+    "recalculate",
     "report",
     "rules",
     "run",

@@ -147,7 +147,7 @@ def _page(offer: Offer) -> Iterator[str]:
     yield f"{correction.id} {correction.kind} of {correction.place} ({what})"
     yield from wrapped(_change(correction.before, correction.after))
     if correction.pnl is not None:
-        yield from wrapped(_money(correction.pnl))
+        yield from wrapped(money(correction.pnl))
     if correction.requested_by:
         yield from wrapped(f"asked for by {correction.requested_by}: {correction.reason or 'no reason given'}")
     if offer.review:
@@ -166,7 +166,8 @@ def _change(before: Mapping[str, str | None] | None, after: Mapping[str, str | N
     return ", ".join(f"{name} {before.get(name) or 'nothing'} becomes {after.get(name) or 'nothing'}" for name in moved)
 
 
-def _money(pnl: Mapping[str, Any]) -> str:
+def money(pnl: Mapping[str, Any]) -> str:
+    """What a correction means in money."""
     currency = f" {pnl['currency']}" if pnl["currency"] else ""
     parts = ", ".join(f"{what} {pnl[name]}" for name, what in (("cash_in_lieu", "cash in lieu"), ("fees", "fees")))
     realised = "unknown" if pnl["realised"] is None else pnl["realised"]

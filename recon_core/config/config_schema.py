@@ -10,6 +10,7 @@ from recon_core.config.halt_entry import halt_schema
 from recon_core.config.metrics_entry import metrics_schema
 from recon_core.config.plugin_schema import SECRET_REFERENCE, chosen_by, options_schema, secret, secrets_schema
 from recon_core.config.rates import RATE
+from recon_core.config.recalculate_entry import recalculate_schema
 from recon_core.config.schedule_entry import due_schema, schedule_schema
 from recon_core.config.schema import DIALECT, NOT_EMPTY, Schema, choice, list_of, text
 from recon_core.config.settings import CorrectionSettings, ExplainSettings, RecheckSettings
@@ -63,6 +64,7 @@ def config_schema(
             "schedule": schedule_schema(),
             "recheck": recheck_schema(),
             "explain": _explain(),
+            "recalculate": recalculate_schema(),
             "symbols": {
                 "type": "object",
                 "description": "How instruments are known again that book and broker call by different names.",

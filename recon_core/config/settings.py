@@ -83,6 +83,15 @@ class ExplainSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class RecalculateSettings:
+    """What reckons the firm's own profit and loss anew for corrected positions: a program and its arguments, or SQL."""
+
+    command: tuple[str, ...] = ()
+    sql: str | None = None
+    deadline_seconds: Decimal = Decimal(300)
+
+
+@dataclass(frozen=True, slots=True)
 class HaltActionSettings:
     """One halt action: which plugin, which halts concern it (empty: all), whether a lift undoes it, how long it may take."""
 
@@ -141,6 +150,7 @@ class Settings:
     explain: ExplainSettings = field(default_factory=ExplainSettings)
     halt: HaltSettings = field(default_factory=HaltSettings)
     metrics: MetricsSettings | None = None
+    recalculate: RecalculateSettings | None = None
 
     def schedule_of(self, alias: str) -> Schedule | None:
         """When a broker is due: by itself, or with all others."""

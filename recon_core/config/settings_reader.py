@@ -18,6 +18,7 @@ from recon_core.config.problems import Path as PlacePath
 from recon_core.config.problems import quote
 from recon_core.config.rates import RATE, read_rates
 from recon_core.config.reader import Document, Node
+from recon_core.config.recalculate_entry import check_recalculate, read_recalculate
 from recon_core.config.schedule_entry import check_timezone, read_schedule
 from recon_core.config.settings import (
     BookSettings,
@@ -74,6 +75,7 @@ def read_settings(
     checked = check(document, root, exact(config_schema(brokers, halts, adapters, actions)), secret=is_secret)
     _check_book(checked)
     check_halt(checked, halts)
+    check_recalculate(checked)
     fx = _rates(checked, folder)
     schedule = read_schedule(checked)
     for name in _entries(root, "brokers") if "schedule" not in checked.value else ():
@@ -105,6 +107,7 @@ def read_settings(
         explain=ExplainSettings(**value.get("explain", {})),
         halt=read_halt(value.get("halt", {}), halts),
         metrics=read_metrics(value["metrics"], folder, state_dir) if "metrics" in value else None,
+        recalculate=read_recalculate(value["recalculate"]) if "recalculate" in value else None,
     )
 
 
