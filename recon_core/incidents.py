@@ -67,13 +67,18 @@ def group(
     Columns beside them: ``kind``, and ``about``, what tells the cause from others of its kind.
     """
     connection.execute("CREATE OR REPLACE TEMP TABLE grouped (place BIGINT, kind VARCHAR, about VARCHAR, incident VARCHAR)")
-    found = connection.execute("SELECT count(*) FROM breaks WHERE live").fetchone()
-    if not found or not found[0]:
-        return
-    _take(connection, "event", _events(connection, explanations), at_least=2)
-    _take(connection, "mapping", _MAPPINGS, at_least=1)
-    _take(connection, "ratio", _RATIOS, at_least=SEVERAL)
-    if found[0] >= SEVERAL:
+    counted = connection.execute(
+        f"""SELECT count(*) FILTER (WHERE live), count(*) FILTER (WHERE live AND related IS NOT NULL),
+            count(*) FILTER (WHERE live AND in_book AND at_broker AND {_FIGURES}) FROM breaks"""
+    ).fetchone()
+    live, naming_two, on_both_sides = counted or (0, 0, 0)
+    if live:  # planning a query that finds nothing costs more than all else on a small book
+        _take(connection, "event", _events(connection, explanations), at_least=2)
+    if naming_two:
+        _take(connection, "mapping", _MAPPINGS, at_least=1)
+    if on_both_sides >= SEVERAL:
+        _ratios(connection)
+    if live >= SEVERAL:
         feeds, accounts = _all_broken(connection, comparison, held, scanned)
         _take(connection, "feed", feeds, at_least=SEVERAL)
         _take(connection, "account", accounts, at_least=2)
@@ -160,42 +165,38 @@ _MAPPINGS = """
     GROUP BY b.place"""
 """A break that says of a position in the book that another at the broker is the same instrument, with the breaks of both."""
 
-_PRICE_FACTORS = " ".join(
-    f"WHEN TRY(abs(dear - exact_product(cheap, {factor})) * 100 <= dear) THEN {factor}" for factor in (10, 100, 1000, "multiplier")
-)
-_RATIOS = f"""
+_FACTORS = f"""
+    CREATE OR REPLACE TEMP TABLE factors AS
     WITH sized AS (
-        SELECT place, broker, account, symbol, leg, multiplier,
-            quantity_difference = 0 AS level, sign(book_quantity) = sign(broker_quantity) AS one_way,
-            book_quantity = -broker_quantity AS opposite,
-            abs(book_quantity) AS b, abs(broker_quantity) AS f, abs(book_avg_price) AS bp, abs(broker_avg_price) AS fp
+        SELECT place, quantity_difference = 0 AS level, book_quantity = -broker_quantity AS opposite,
+            (book_quantity > 0) = (broker_quantity > 0) AS one_way, abs(book_quantity) > abs(broker_quantity) AS more_in_book,
+            greatest(abs(book_quantity), abs(broker_quantity)) AS more, least(abs(book_quantity), abs(broker_quantity)) AS less,
+            abs(book_avg_price)::DOUBLE AS ours, nullif(abs(broker_avg_price), 0)::DOUBLE AS theirs, multiplier
         FROM breaks WHERE live AND in_book AND at_broker AND {_FIGURES}
-    ), sides AS (
-        SELECT *, greatest(b, f) AS more, least(b, f) AS less, greatest(bp, fp) AS dear, nullif(least(bp, fp), 0) AS cheap
-        FROM sized
-    ), factors AS (
-        SELECT *, CASE WHEN level THEN CASE {_PRICE_FACTORS} END ELSE round(more / less) END AS k FROM sides
-    ), alike AS (
+    ), whole AS (
+        SELECT *, CASE WHEN level THEN greatest(ours / theirs, TRY(theirs / ours)) ELSE more::DOUBLE / less::DOUBLE END AS r
+        FROM sized WHERE CASE WHEN level OR opposite THEN true WHEN one_way THEN more % less = 0 END
+    ), rounded AS (
         SELECT *, CASE
-            WHEN opposite THEN 'sign'
-            WHEN NOT level AND one_way AND k BETWEEN 2 AND 10000 AND exact_product(less, k) = more
-                THEN concat_ws(chr(31), 'quantity', k::BIGINT, CASE WHEN b > f THEN 'book' ELSE 'broker' END)
-            WHEN level AND k > 1
-                THEN concat_ws(chr(31), 'price', k::BIGINT, CASE WHEN bp > fp THEN 'book' ELSE 'broker' END)
-            END AS about,
-            multiplier > 1 AND k = multiplier AS by_lot
-        FROM factors
-    ), counted AS (
-        SELECT *, count(DISTINCT (account, symbol, leg)) OVER (PARTITION BY broker, about) AS several FROM alike
-        WHERE about IS NOT NULL
+            WHEN NOT level THEN round(r)
+            WHEN abs(r - 10) <= r / 100 THEN 10 WHEN abs(r - 100) <= r / 100 THEN 100 WHEN abs(r - 1000) <= r / 100 THEN 1000
+            WHEN multiplier > 1 AND abs(r - multiplier) <= r / 100 THEN multiplier END AS k
+        FROM whole
     )
-    SELECT place,
-        CASE WHEN several < {SEVERAL} AND by_lot THEN regexp_replace(about, '[0-9]+', 'multiplier') ELSE about END AS about
-    FROM counted"""
-"""The factor between the two sides: of quantities exactly, of prices (on equal quantities) to one percent.
+    SELECT place, CASE WHEN opposite THEN 'sign' WHEN level THEN 'price' ELSE 'quantity' END AS what, k::BIGINT AS k,
+        CASE WHEN CASE WHEN level THEN ours > theirs ELSE more_in_book END THEN 'book' ELSE 'broker' END AS larger,
+        multiplier > 1 AND k = multiplier AS by_lot
+    FROM rounded WHERE opposite OR k BETWEEN 2 AND 10000"""
+"""Of breaks that both sides hold the factor between them: of quantities exactly, of prices (on equal quantities) to one percent."""
 
-Where too few share a factor, those that differ by their own multiplier do.
-"""
+
+def _ratios(connection: duckdb.DuckDBPyConnection) -> None:
+    """Group the breaks that differ by one factor, and of the others those that differ by their own multiplier."""
+    connection.execute(_FACTORS)
+    by_factor = "CASE WHEN what = 'sign' THEN what ELSE concat_ws(chr(31), what, k, larger) END"
+    _take(connection, "ratio", f"SELECT place, {by_factor} AS about FROM factors", at_least=SEVERAL)
+    by_lot = "SELECT place, concat_ws(chr(31), what, 'multiplier', larger) AS about FROM factors WHERE by_lot AND what <> 'sign'"
+    _take(connection, "ratio", by_lot, at_least=SEVERAL)
 
 
 def _all_broken(connection: duckdb.DuckDBPyConnection, comparison: Comparison, held: Survey, scanned: Scan) -> tuple[str, str]:
