@@ -25,7 +25,7 @@ def title(row: Mapping[str, Any]) -> str:
     parts = row["about"].split(SEPARATOR)
     match row["kind"]:
         case "event":
-            return f"{_EVENTS.get(parts[-1], 'One event')} at {where}: {', '.join(row['symbols'])}{_more(row)}"
+            return f"{_EVENTS.get(parts[-1], 'One event')} at {where}: {_symbols(row)}"
         case "mapping":
             return f"One instrument under two names at {where}: {row['mapped']} in the book, {row['related']} at the broker"
         case "ratio":
@@ -63,9 +63,11 @@ def _place(row: Mapping[str, Any]) -> str:
     return f"{row['broker']}/{row['account']}" if row["account"] is not None else str(row["broker"])
 
 
-def _more(row: Mapping[str, Any]) -> str:
-    left = row["count"] - len(row["symbols"])
-    return f" and {left:,} more" if left > 0 else ""
+def _symbols(row: Mapping[str, Any]) -> str:
+    """The symbols that an event concerns, and in how many accounts."""
+    left = row["symbol_count"] - len(row["symbols"])
+    told = ", ".join(row["symbols"]) + (f" and {left:,} more" if left else "")
+    return f"{told} in {row['accounts']:,} accounts" if row["accounts"] > 1 else told
 
 
 def _ratio(parts: list[str]) -> str:

@@ -9,17 +9,19 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import duckdb
 
 from recon_core.book.survey import Survey
 from recon_core.engine import named_rows
-from recon_core.explanation import Explanation, Key
 from recon_core.incident_wording import action, title
 from recon_core.pairs import Comparison, Side
 from recon_core.scan import Scan
 from recon_core.sql import quoted
+
+if TYPE_CHECKING:
+    from recon_core.explanation import Explanation, Key
 
 Kind = Literal["event", "mapping", "ratio", "feed", "account"]
 SEVERAL = 3
@@ -90,7 +92,8 @@ def gathered(connection: duckdb.DuckDBPyConnection, limit: int) -> tuple[Inciden
         connection.execute(
             f"""SELECT incident, any_value(kind) AS kind, any_value(about) AS about, any_value(broker) AS broker,
                     CASE WHEN count(DISTINCT account) = 1 THEN any_value(account) END AS account,
-                    count(*) AS count, list(id ORDER BY place)[1:{IDS}] AS ids, list(symbol ORDER BY place)[1:3] AS symbols,
+                    count(*) AS count, list(id ORDER BY place)[1:{IDS}] AS ids, list_sort(list(DISTINCT symbol))[1:3] AS symbols,
+                    count(DISTINCT symbol) AS symbol_count, count(DISTINCT account) AS accounts,
                     count(DISTINCT (account, symbol, leg)) AS positions,
                     count(DISTINCT CASE WHEN NOT at_broker THEN (account, symbol, leg) END) AS only_in_book,
                     count(DISTINCT CASE WHEN NOT in_book THEN (account, symbol, leg) END) AS only_at_broker,
@@ -153,8 +156,9 @@ def _events(connection: duckdb.DuckDBPyConnection, explanations: Mapping[Key, Ex
     columns = ("broker", "account", "symbol", "leg", "event", "cause")
     listed = ", ".join(f"unnest(${number}) AS {name}" for number, name in enumerate(columns, 1))
     connection.execute(f"CREATE OR REPLACE TEMP TABLE events AS SELECT {listed}", [list(part) for part in zip(*told, strict=True)])
-    return f"""SELECT place, concat_ws(chr(31), event, first(cause) OVER (PARTITION BY broker, event ORDER BY account, symbol, leg))
-        AS about FROM breaks JOIN events USING (broker, account, symbol, leg) WHERE {_FIGURES}"""
+    why = "first(e.cause) OVER (PARTITION BY broker, event ORDER BY account, symbol, leg)"
+    return f"""SELECT place, concat_ws(chr(31), event, {why}) AS about
+        FROM breaks JOIN events e USING (broker, account, symbol, leg) WHERE {_FIGURES}"""
 
 
 _MAPPINGS = """

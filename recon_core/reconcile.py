@@ -130,7 +130,7 @@ def reconcile(
     accepted, over = in_force(known.accepted, as_of.date())
     outgrown = silence(connection, policy, as_of.date(), accepted)
     ended = (*over, *outgrown)
-    incidents.group(connection, comparison, held, scanned, {})
+    incidents.group(connection, comparison, held, scanned, explained.explanations)
     sums = totals(connection, policy)
     doubts = [Doubt(feed.alias, str(feed.status), feed.reason, _in_doubt(feed)) for feed in feeds if not feed.proven]
     decision = decide(policy, halting(connection, policy.scope), sums, doubts)

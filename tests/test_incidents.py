@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 import random
-from datetime import date
-from decimal import Decimal
+import textwrap
 from pathlib import Path
 from typing import Any
 
-import duckdb
 import pytest
 from deployment import Deployment, Row, book_row, feed_row
-
-from recon_core import incidents
-from recon_core.explanation import Explanation, Key, Term
 
 RULES = "  MISSING_AT_BROKER: {}\n  MISSING_IN_DB: {}\n  QUANTITY_MISMATCH: {}\n  PRICE_MISMATCH: {}\n  STALE_POSITION: {}\n"
 
@@ -212,36 +207,43 @@ def test_what_is_suppressed_is_in_no_incident_and_hides_none(deployment: Deploym
     assert [(kind, count) for kind, _, count in told(report)] == [("feed", 5)]
 
 
-def explained(symbol: str, cause: str, event: str | None) -> tuple[Key, Explanation]:
-    term = Term(
-        id=symbol, kind="split", cause=cause, broker="prime", account="MAIN", symbol=symbol, leg="NET", quantity=Decimal(1),
-        on=date(2026, 11, 20), event=event,
-    )  # fmt: skip
-    found = Explanation(status="EXPLAINED", cause=cause, residual=Decimal(0), terms=(term,), causes=(cause,), event=event)
-    return ("prime", "MAIN", symbol, "NET"), found
+SPLIT = '''
+    class Split(Broker):
+        """Positions after a split that the book has not booked."""
+
+        name = "split"
+        capabilities = ("positions", "corporate_actions")
+
+        async def positions(self, ask):
+            held = [("A", "AAPL", 400), ("B", "AAPL", 40), ("B", "KO", 1), ("B", "PG", 7)]
+            at = datetime(2026, 11, 20, 21, tzinfo=UTC)
+            rows = [Position(account=a, symbol=s, quantity=Decimal(q), market_price=Decimal(10)) for a, s, q in held]
+            return Feed.complete(rows, as_of=at, basis="trade")
+
+        async def evidence(self, ask):
+            split = CorporateAction(
+                id="E1", kind="split", symbol="AAPL", ex_date=date(2026, 11, 20), old_rate=Decimal(1), new_rate=Decimal(4)
+            )
+            return Evidence(corporate_actions=(split,), complete=True, since=ask.since)
+'''
 
 
-def test_what_one_event_explains_is_one_incident() -> None:
-    with duckdb.connect() as connection:
-        connection.execute(
-            """CREATE TABLE breaks AS SELECT i AS place, 'B' || i AS id, 'prime' AS broker, 'MAIN' AS account, 'S' || i AS symbol,
-                'NET' AS leg, 'QUANTITY_MISMATCH' AS type, NULL::VARCHAR AS related,
-                true AS in_book, true AS at_broker, true AS live,
-                true AS counts, 10::DECIMAL(38,4) AS impact FROM range(1, 6) r(i)"""
-        )
-        connection.execute("CREATE TABLE grouped (place BIGINT, kind VARCHAR, about VARCHAR, incident VARCHAR)")
-        explanations = dict(
-            [
-                explained("S1", "CORPORATE_ACTION", "E1"),
-                explained("S2", "SYMBOL_CHANGE", "E2"),
-                explained("S3", "SYMBOL_CHANGE", "E2"),
-                explained("S4", "MISSED_FILL", None),
-                explained("S5", "MISSED_FILL", None),
-            ]
-        )
-        incidents._take(connection, "event", incidents._events(connection, explanations), at_least=2)
-        (found,) = incidents.gathered(connection, 10)
-    assert found.breaks == ("B2", "B3")
-    assert found.title == "One change of symbol at prime/MAIN: S2, S3"
-    assert "recon-core breaks explain B2" in found.action
-    assert found.impact == 20
+def test_what_one_event_explains_is_one_incident_over_all_accounts_of_the_broker(deployment: Deployment) -> None:
+    imports = (
+        "from datetime import UTC, date, datetime\nfrom decimal import Decimal\nfrom recon_core import CorporateAction, Evidence\n"
+    )
+    deployment.write_drop_in("brokers", "split", imports + textwrap.dedent(SPLIT))
+    deployment.book(
+        [
+            book_row("AAPL", "100", account="A"),
+            book_row("AAPL", "10", account="B"),
+            book_row("KO", "1", account="B"),
+            book_row("PG", "5", account="B"),
+        ]
+    )
+    report = deployment.report()
+    assert told(report) == [("event", "One corporate action at prime: AAPL in 2 accounts", 2)]
+    (incident,) = report["incidents"]
+    assert f"recon-core breaks explain {incident['breaks'][0]}" in incident["action"]
+    assert {item["explanation"]["status"] for item in report["discrepancies"] if item["incident"]} == {"EXPLAINED"}
+    assert [item["symbol"] for item in report["discrepancies"] if not item["incident"]] == ["PG"]
