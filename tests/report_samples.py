@@ -401,13 +401,20 @@ def explained(**changes: Any) -> Report:
     } | changes
 
 
+def _row(quantity: str, updated_at: str) -> Report:
+    """The book's row of AAPL."""
+    known = {"broker": "prime", "account": "MAIN", "symbol": "AAPL", "leg": "NET", "asset_class": "us_equity", "currency": "USD"}
+    unknown = dict.fromkeys(("multiplier", "isin", "cusip"))
+    return known | {"quantity": quantity, "avg_price": "187.2"} | unknown | {"updated_at": updated_at, "opened_at": None}
+
+
 def proposed(**changes: Any) -> Report:
     """What would mend a break: the book's quantity down to the broker's."""
     return {
         "id": "C0123456789abcdef",
         "kind": "update",
-        "before": {"quantity": "100", "avg_price": "187.2", "updated_at": "2026-11-20T20:00:00Z"},
-        "after": {"quantity": "95", "avg_price": "187.2", "updated_at": "2026-11-20T21:00:00Z"},
+        "before": _row("100", "2026-11-20T20:00:00Z"),
+        "after": _row("95", "2026-11-20T21:00:00Z"),
         "pnl": {
             "method": "average", "currency": "USD", "realised": "14.00", "cash_in_lieu": "0", "fees": "1.5", "total": "12.50",
         },

@@ -19,6 +19,7 @@ SAMPLES = {
     "incomplete": samples.incomplete(),
     "hostile": samples.hostile(),
     "many": samples.many(100),
+    "incidents": samples.with_incidents() | {"since_last": samples.since_last()},
 }
 
 
