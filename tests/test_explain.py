@@ -394,6 +394,12 @@ def test_an_announced_split_explains_what_it_makes_of_the_books_quantity():
     assert "300 by what was announced for 2026-11-18 (ca1: forward_splits 4 for 1)" in found.why
 
 
+def test_what_an_announcement_and_a_fill_both_explain_is_a_tie():
+    split = action("split", old_rate="1", new_rate="4")
+    found = explained(difference("100", "400"), corporate_actions=[split], fills=[fill("300", "f1")])
+    assert (names(found), found.ties) == (["f1"], 1)
+
+
 def test_units_missed_before_a_split_are_split_and_later_ones_are_not():
     split = action("split", on=days(2), old_rate="1", new_rate="4")
     fills = [fill("50", "f1", hours(90)), fill("7", "f2", hours(5))]
