@@ -20,7 +20,8 @@ from recon_core.collect import AskingEvidence, EvidenceAnswer, Make, begin, tell
 from recon_core.columns import EXPLAINED_COLUMNS, KEY_COLUMNS
 from recon_core.config.settings import ExplainSettings
 from recon_core.engine import named_rows
-from recon_core.errors import StateError
+from recon_core.errors import BookError, BookSetupError, StateError
+from recon_core.evidence import Fill
 from recon_core.feeds import ProvenFeed
 from recon_core.model import Position
 from recon_core.pairs import VALUE_COLUMNS, Comparison, derived, side_column
@@ -40,6 +41,12 @@ MOST = 10_000
 
 Agreed = Callable[[Sequence[str], datetime], Agreements]
 """What earlier runs know of the positions of some brokers, at a time."""
+
+
+Fills = Mapping[str, Sequence[Fill]]
+Orders = Mapping[str, frozenset[str]]
+Own = tuple[Callable[[], Fills | None], Callable[[], Orders | None]]
+"""Read the book's own fills and orders, by broker: None where they are not configured, BookError where they cannot be read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +108,7 @@ def look_into(
     settings: ExplainSettings,
     asked_as_of: datetime | None,
     agreed: Agreed,
+    own: Own,
     make: Make,
     progress: Callable[[str], None],
 ) -> Explained:
@@ -126,7 +134,17 @@ def look_into(
     differences = _differences(connection, rows, asked, book, known, book_basis)
     periods = {alias: _period(differences, alias, comparison.as_of, settings) for alias in asked}
     answers = _answers(asked, periods, asked_as_of, make, progress)
-    told = {alias: _told(asked[alias], answer, periods[alias][0]) for alias, answer in answers.items()}
+    fills, orders = _own(own, warnings)
+    told = {
+        alias: _told(
+            asked[alias],
+            answer,
+            periods[alias][0],
+            None if fills is None else fills.get(alias, ()),
+            None if orders is None else orders.get(alias, frozenset()),
+        )
+        for alias, answer in answers.items()
+    }
     try:
         explanations = explain(differences, told, as_of=comparison.as_of)
     except Exception as error:  # what a broker told is no reason to decide nothing
@@ -285,21 +303,36 @@ def _answers(
     return answers
 
 
-def _told(feed: ProvenFeed, answer: EvidenceAnswer, since: datetime) -> Told:
+def _own(own: Own, warnings: list[str]) -> tuple[Fills | None, Orders | None]:
+    """What the book itself knows of fills and orders; what cannot be read is not known, and said."""
+    found: list[Any] = []
+    for read in own:
+        try:
+            found.append(read())
+        except (BookError, BookSetupError) as error:
+            found.append(None)
+            warnings.append(f"{error} (differences are explained without it)")
+    return found[0], found[1]
+
+
+def _told(
+    feed: ProvenFeed, answer: EvidenceAnswer, since: datetime, fills: Sequence[Fill] | None, orders: frozenset[str] | None
+) -> Told:
     from recon_core.terms import Told
 
     settings = feed.answer.settings
+    account = feed.accounts[0] if len(feed.accounts) == 1 else None
     return Told(
         broker=feed.alias,
         evidence=answer.evidence,
         since=since,
         accounts=settings.accounts,
-        account=feed.accounts[0] if len(feed.accounts) == 1 else None,
+        account=account,
         aliases=settings.aliases,
         legs=settings.legs,
         digests=digests(answer),
-        book_fills=None,
-        book_orders=None,
+        book_fills=None if fills is None else [replace(fill, account=fill.account or account) for fill in fills],
+        book_orders=orders,
     )
 
 

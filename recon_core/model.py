@@ -42,6 +42,13 @@ POSITION_COLUMNS = (
 """The columns of a position as every source gives them; ``broker`` is added by the engine (a book row names its own)."""
 
 
+FILL_COLUMNS = ("id", "broker", "account", "symbol", "quantity", "price", "traded_at", "order_id")
+"""The columns of the book's own fills; ``id`` is the broker's id of the execution, ``quantity`` signed."""
+
+ORDER_COLUMNS = ("id", "broker")
+"""The columns of the book's own orders; ``id`` is the broker's id of the order."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Position:
     """One holding at one broker: signed ``quantity`` of ``symbol`` in ``account``.

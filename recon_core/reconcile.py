@@ -17,11 +17,12 @@ from recon_core.book.survey import Survey, survey
 from recon_core.collect import BrokerAnswer, maker
 from recon_core.config.credentials import secret_value
 from recon_core.config.load import Configuration
+from recon_core.config.settings import Settings
 from recon_core.decide import Doubt, decide
 from recon_core.elapsed import Intervals
 from recon_core.engine import shut_off
 from recon_core.errors import BookError, EngineError
-from recon_core.explaining import look_into
+from recon_core.explaining import Fills, Orders, Own, look_into
 from recon_core.feed_times import run_time
 from recon_core.feeds import ProvenFeed, prove, unique, with_basis_note, with_coverage_note
 from recon_core.fingerprints import Fingerprint
@@ -121,6 +122,7 @@ def reconcile(
             settings=settings.explain,
             asked_as_of=request.as_of,
             agreed=known.agreed,
+            own=_own(settings, snapshot=sources.snapshot),
             make=maker(folder=settings.folder, clock=clock, secret=lambda reference: secret_value(reference, settings.folder)),
             progress=progress,
         )
@@ -281,6 +283,23 @@ def _match(
             break
         feeds = checked
     return feeds, scanned, comparison, identities
+
+
+def _own(settings: Settings, *, snapshot: bool) -> Own:
+    """The book's own fills and orders. Beside a book of an earlier close its fills of now say nothing."""
+    brokers = list(settings.brokers)
+
+    def fills() -> Fills | None:
+        from recon_core.book.fills import own_fills
+
+        return None if snapshot else own_fills(settings.book, settings.folder, brokers)
+
+    def orders() -> Orders | None:
+        from recon_core.book.fills import own_orders
+
+        return own_orders(settings.book, settings.folder, brokers)
+
+    return fills, orders
 
 
 def _addable(connection: duckdb.DuckDBPyConnection, feed: ProvenFeed) -> ProvenFeed:

@@ -21,11 +21,15 @@ from recon_core.snapshots import Snapshot, as_snapshot, book_of, close_of, may_b
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """The book, mounted, and the answers in the order of recon.yaml; ``remarks`` say who was not asked, and why."""
+    """The book, mounted, and the answers in the order of recon.yaml; ``remarks`` say who was not asked, and why.
+
+    ``snapshot`` says that the book is as it was at an earlier close.
+    """
 
     book: Book
     answers: list[BrokerAnswer]
     remarks: tuple[str, ...]
+    snapshot: bool = False
 
 
 def gather(
@@ -61,6 +65,7 @@ def gather(
     book = _book(connection, settings, as_of) if earlier is None and not late else None
     fresh = iter(asked.answers())
     answers = [kept[alias] if alias in kept else next(fresh) for alias in chosen]
+    kept_book = None
     if book is None:
         now = clock()
         day, needed = wanted(settings, chosen, chosen=bool(named), answers=answers, now=now)
@@ -72,7 +77,7 @@ def gather(
         else:
             book = as_snapshot(open_book(connection, kept_book, settings.folder, broker_names=list(settings.brokers)), day)
             answers = answers if as_of else [_timely(settings, answer, now) for answer in answers]
-    return Sources(book, answers, () if named else tuple(_not_asked(settings, chosen)))
+    return Sources(book, answers, () if named else tuple(_not_asked(settings, chosen)), kept_book is not None)
 
 
 def _book(connection: duckdb.DuckDBPyConnection, settings: Settings, as_of: datetime | None) -> Book:

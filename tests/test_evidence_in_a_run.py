@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -154,3 +156,53 @@ def test_a_policy_may_halt_only_on_what_is_not_explained(deployment: Statements,
     deployment.policy('version: 1\nrules: {QUANTITY_MISMATCH: {severity: high, halt: {when: "not explained and residual <> 0"}}}\n')
     deployment.day(20, "100", "150", bought("F1", units, "20261120143100"))
     assert deployment.report()["exit_code"] == exit_code
+
+
+def recorded(deployment: Statements, *fills: tuple[str, ...], orders: tuple[str, ...] = ()) -> None:
+    """A SQLite book that holds 100 AAPL, and fills and orders of its own."""
+    with closing(sqlite3.connect(deployment.folder / "book.sqlite")) as database, database:
+        database.executescript(
+            """DROP TABLE IF EXISTS positions; DROP TABLE IF EXISTS fills; DROP TABLE IF EXISTS orders;
+            CREATE TABLE positions (broker TEXT, account TEXT, symbol TEXT, quantity TEXT, updated_at TEXT);
+            INSERT INTO positions VALUES ('prime', 'MAIN', 'AAPL', '100', '2026-11-20T20:00:00Z');
+            CREATE TABLE fills (exec_id TEXT, account TEXT, symbol TEXT, quantity TEXT, price TEXT, traded_at TEXT);
+            CREATE TABLE orders (id TEXT);"""
+        )
+        database.executemany("INSERT INTO fills VALUES (?, ?, ?, ?, ?, ?)", fills)
+        database.executemany("INSERT INTO orders VALUES (?)", [(name,) for name in orders])
+    deployment.write(
+        "recon.yaml",
+        "version: 1\nbook:\n  database: sqlite:///book.sqlite\n  table: positions\n"
+        "  fills: {table: fills, columns: {id: exec_id}}\n"
+        "  orders: {query: select id from orders}\n"
+        "brokers: {prime: {adapter: ofx, options: {path: statement.ofx, basis: trade}}}\n",
+    )
+
+
+OWN = ("F1", "MAIN", "AAPL", "50", "187.20", "2026-11-20T14:31:00Z")
+
+
+def test_a_fill_that_the_book_has_explains_nothing_and_the_one_that_it_lacks_does(deployment: Statements) -> None:
+    deployment.day(20, "100", "150", bought("F1", 50, "20261120143100"), bought("F2", 50, "20261120153100"))
+    recorded(deployment, OWN)
+    found = explanation(deployment.report())
+    assert (found["status"], [term["id"] for term in found["evidence"]], found["ties"]) == ("EXPLAINED", ["F2"], 0)
+
+
+def test_fills_of_the_book_that_cannot_be_read_are_said_and_decide_nothing(deployment: Statements) -> None:
+    deployment.day(20, "100", "150", bought("F1", 50, "20261120143100"))
+    recorded(deployment, (*OWN[:3], "fifty", *OWN[4:]))
+    report = deployment.report()
+    assert explanation(report)["cause"] == "MISSED_FILL"
+    assert any(warning.startswith("book.fills, row 1: ") and "'fifty' is not a number" in warning for warning in report["warnings"])
+
+
+@pytest.mark.parametrize("own", ["{}", "{table: fills, query: select 1}"])
+def test_fills_are_read_by_a_table_or_a_query(deployment: Statements, own: str) -> None:
+    deployment.write(
+        "recon.yaml",
+        f"version: 1\nbook: {{database: sqlite:///b.sqlite, table: p, fills: {own}}}\n"
+        "brokers: {prime: {adapter: ofx, options: {path: statement.ofx}}}\n",
+    )
+    done = deployment.run()
+    assert (done.returncode, "book.fills" in done.stderr) == (2, True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import math
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import date
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     import duckdb
 
 _CHUNK = 50_000
-_NUMBERS = ("quantity", "avg_price", "market_price", "multiplier")
+_NUMBERS = ("quantity", "avg_price", "market_price", "multiplier", "price")
 _FAULTS_SHOWN = 20
 _WIDE = Context(prec=400, rounding=ROUND_HALF_EVEN)
 
@@ -64,9 +64,7 @@ def read_rows(connection: duckdb.DuckDBPyConnection, name: str, settings: BookSe
     theirs = mapped_columns(settings, source)
     conversion = _Conversion(tuple(theirs), settings.float_places)
     load_texts(connection, name, list(theirs), conversion.chunks(source.rows(list(theirs.values()), _CHUNK)))
-    if conversion.faults:
-        places = (f"row {row}, column {theirs[ours]}: {why}" for row, ours, why in conversion.faults)
-        raise BookError("\n".join(f"book {source.name}: {place}" for place in places))
+    _refuse_faults(source, theirs, conversion)
     relation = Relation(
         aliased(f"SELECT * FROM {identifier(name)}", settings.options.get("aliases") or {}, tuple(theirs)),
         columns=theirs,
@@ -91,21 +89,42 @@ def _open(settings: BookSettings, folder: Path) -> AbstractContextManager[Source
     return open_sqlalchemy(url, settings)
 
 
-def mapped_columns(settings: BookSettings, source: Source) -> dict[str, str]:
-    """Our column: theirs, of those that are there."""
+def read_texts(
+    settings: BookSettings, folder: Path, columns: Sequence[str], required: Sequence[str]
+) -> list[dict[str, str | None]]:
+    """Rows of the book's database that are no positions, each as texts by our names of those ``columns`` that are there."""
+    if settings.query is not None:
+        _check_query(settings.query)
+    found: list[dict[str, str | None]] = []
+    with _open(settings, folder) as source:
+        theirs = mapped_columns(settings, source, columns, required)
+        conversion = _Conversion(tuple(theirs), settings.float_places)
+        for chunk in conversion.chunks(source.rows(list(theirs.values()), _CHUNK)):
+            found += [dict(zip(theirs, row, strict=True)) for row in zip(*chunk, strict=True)]
+    _refuse_faults(source, theirs, conversion)
+    return found
+
+
+def mapped_columns(
+    settings: BookSettings,
+    source: Source,
+    columns: Sequence[str] = ("broker", *POSITION_COLUMNS),
+    required: Sequence[str] = ("symbol", "quantity"),
+) -> dict[str, str]:
+    """Our column: theirs, of those ``columns`` that are there; those ``required`` must be."""
     there = source.columns()
     folded: dict[str, list[str]] = {}
     for theirs in there:
         folded.setdefault(theirs.casefold(), []).append(theirs)
     found = {}
-    for ours in ("broker", *POSITION_COLUMNS):
+    for ours in columns:
         wanted = settings.columns.get(ours, ours)
         near = [wanted] if there.count(wanted) == 1 else folded.get(wanted.casefold(), [])
         if len(near) > 1:
             raise BookSetupError(f"book {source.name}: {len(near)} columns are called {wanted!r}; which is meant cannot be told")
         if near:
             found[ours] = near[0]
-        elif ours in settings.columns or ours in ("symbol", "quantity"):
+        elif ours in settings.columns or ours in required:
             close = difflib.get_close_matches(wanted, there, 1, 0.5)
             hint = f"; did you mean {close[0]!r}?" if close else ""
             said = "" if ours in settings.columns else f": say under `columns` which it is, `columns: {{{ours}: ...}}`"
@@ -165,6 +184,12 @@ class _Conversion:
     def _refuse(self, column: str, row: int, why: str) -> None:
         if len(self.faults) < _FAULTS_SHOWN:
             self.faults.append((row, column, why))
+
+
+def _refuse_faults(source: Source, theirs: Mapping[str, str], conversion: _Conversion) -> None:
+    if conversion.faults:
+        places = (f"row {row}, column {theirs[ours]}: {why}" for row, ours, why in conversion.faults)
+        raise BookError("\n".join(f"book {source.name}: {place}" for place in places))
 
 
 def _check_query(query: str) -> None:

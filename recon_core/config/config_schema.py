@@ -15,7 +15,7 @@ from recon_core.config.schedule_entry import due_schema, schedule_schema
 from recon_core.config.schema import DIALECT, NOT_EMPTY, Schema, choice, list_of, text
 from recon_core.config.settings import CorrectionSettings, ExplainSettings, RecheckSettings
 from recon_core.halts import HaltAction
-from recon_core.model import POSITION_COLUMNS
+from recon_core.model import FILL_COLUMNS, ORDER_COLUMNS, POSITION_COLUMNS
 
 STATE_DIR = ".state"
 
@@ -139,6 +139,12 @@ def _book() -> Schema:
             "description": "Decimals to which binary floats are rounded.",
         },
         "corrections": _corrections(),
+        "fills": _own_rows(
+            FILL_COLUMNS, "The book's own fills, by the broker's ids: then a fill that was missed is found by its id."
+        ),
+        "orders": _own_rows(
+            ORDER_COLUMNS, "The firm's own orders, by the broker's ids: a fill of no such order is a manual trade."
+        ),
     }
     return {
         "type": "object",
@@ -169,6 +175,20 @@ def _corrections() -> Schema:
                 "Table of the same database in which each correction leaves its entry; it is made where there is none.",
                 default=CorrectionSettings("").journal,
             ),
+        },
+    }
+
+
+def _own_rows(ours: tuple[str, ...], description: str) -> Schema:
+    return {
+        "type": "object",
+        "minProperties": NOT_EMPTY,
+        "additionalProperties": False,
+        "description": f"{description} A table or a query of the same database.",
+        "properties": {
+            "table": text("Table or view that holds them."),
+            "query": text("One SELECT in place of a table; it is to reach as far back as brokers are asked (`explain`)."),
+            "columns": _by_column(ours, "Ours: theirs, where the source names a column otherwise."),
         },
     }
 

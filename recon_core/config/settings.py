@@ -22,6 +22,15 @@ class CorrectionSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class OwnRowsSettings:
+    """A ``table`` or ``query`` of the book's database beside the positions: its own fills, or its own orders."""
+
+    table: str | None = None
+    query: str | None = None
+    columns: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class BookSettings:
     """Where the book is: a database (``table`` or ``query``) or a file; ``options`` is the rest, by its schema.
 
@@ -39,6 +48,8 @@ class BookSettings:
     float_places: int = 9
     basis: Literal["trade", "settlement"] = "trade"
     corrections: CorrectionSettings | None = None
+    fills: OwnRowsSettings | None = None
+    orders: OwnRowsSettings | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
 
 

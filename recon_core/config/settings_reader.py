@@ -25,6 +25,7 @@ from recon_core.config.settings import (
     BrokerSettings,
     CorrectionSettings,
     ExplainSettings,
+    OwnRowsSettings,
     RecheckSettings,
     Settings,
 )
@@ -44,6 +45,8 @@ _BOOK_KEYS = (
     "float_places",
     "basis",
     "corrections",
+    "fills",
+    "orders",
 )
 _BOTH_KINDS_OF_BOOK = ("aliases",)
 CORRECTED = ("book", "corrections", "database")
@@ -155,7 +158,7 @@ def _check_book(checked: Checked) -> None:
     elif "database" not in book and "file" not in book:
         checked.problem("'database' or 'file' is missing", "book", key=True)
     elif "file" in book:
-        for name in ("table", "query", "corrections"):
+        for name in ("table", "query", "corrections", "fills", "orders"):
             if name in book:
                 checked.problem("belongs to a database, and this book is a file", "book", name, key=True)
     else:
@@ -163,6 +166,10 @@ def _check_book(checked: Checked) -> None:
             checked.problem("a book is read by table or by query, not both", "book", "query", key=True)
         elif "table" not in book and "query" not in book:
             checked.problem("'table' or 'query' is missing: which rows of the database are the book?", "book", "database", key=True)
+        for name in ("fills", "orders"):
+            own = book.get(name)
+            if isinstance(own, dict) and own and ("table" in own) == ("query" in own):
+                checked.problem("a table or a query says which rows they are: one of the two", "book", name, key=True)
         corrections = book.get("corrections")
         if "query" in book and isinstance(corrections, dict) and "table" not in corrections:
             checked.problem("'table' is missing: a query cannot be written to", "book", "corrections", key=True)
@@ -227,6 +234,7 @@ def _book(value: Mapping[str, Any]) -> BookSettings:
     given = {name: value[name] for name in _BOOK_KEYS if name in value}
     if "corrections" in given:
         given["corrections"] = CorrectionSettings(**given["corrections"])
+    given |= {name: OwnRowsSettings(**given[name]) for name in ("fills", "orders") if name in given}
     return BookSettings(**given, options=rest)
 
 
