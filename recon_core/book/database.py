@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 from uuid import UUID
 
+from recon_core.config.credentials import read_url
 from recon_core.config.settings import BookSettings
 from recon_core.errors import BookError, BookSetupError
 from recon_core.model import POSITION_COLUMNS, Relation
@@ -79,7 +80,7 @@ def read_rows(connection: duckdb.DuckDBPyConnection, name: str, settings: BookSe
 
 
 def _open(settings: BookSettings, folder: Path) -> AbstractContextManager[Source]:
-    url = settings.database or ""
+    url = read_url(settings.database or "", folder)
     if re.match(r"sqlite(\+pysqlite)?:", url):
         from recon_core.book.sqlite import open_sqlite
 

@@ -118,7 +118,7 @@ def _book() -> Schema:
 
     ours = ("broker", *POSITION_COLUMNS)
     own: Schema = {
-        "database": text("SQLAlchemy URL, such as sqlite:///book.sqlite."),
+        "database": text("SQLAlchemy URL, such as sqlite:///book.sqlite, or env:NAME or file:PATH that holds one."),
         "file": text("CSV, TSV, JSON or Parquet file; {date:%Y-%m-%d} stands for the day."),
         "table": text("Table or view of the database."),
         "query": text("One SELECT, in place of a table."),

@@ -13,6 +13,7 @@ from recon_core.regular_file import open_regular
 
 _MAX_BYTES = 1 << 20
 STORE_URL = r"postgres(ql)?(\+psycopg)?://.+"
+ANY_URL = r"[a-z][a-z0-9+_]*:.+"
 BOOK_URL = rf"({STORE_URL}|sqlite(\+pysqlite)?:///.+)"
 
 
@@ -22,6 +23,11 @@ def store_url(store: str | None, folder: Path, environment: Mapping[str, str] = 
     Raises ConfigError, without a word of what was found.
     """
     return store if store is None else _url(store, STORE_URL, folder, environment)
+
+
+def read_url(database: str, folder: Path, environment: Mapping[str, str] = os.environ) -> str:
+    """The same of the database that the book is read from: any that SQLAlchemy knows."""
+    return _url(database, ANY_URL, folder, environment)
 
 
 def book_url(database: str, folder: Path, environment: Mapping[str, str] = os.environ) -> str:
