@@ -83,6 +83,23 @@ def test_a_fill_that_the_book_missed_explains_the_break(deployment: Statements) 
     assert told["since"] == "2026-11-17T21:00:00Z", "two days before the last proven run"
 
 
+def test_quantities_agreed_on_a_day_on_which_only_the_row_was_old(deployment: Statements) -> None:
+    fills = [bought("F0", 50, "20261118143100"), bought("F1", 50, "20261120143100")]
+    deployment.day(17, "100", "100")
+    deployment.report()
+    for day in (18, 19):
+        deployment.day(day, "150", "150", fills[0])
+        deployment.book([book_row("AAPL", "150", "187.25", updated_at="2026-11-15T20:00:00Z")])
+        assert [found["type"] for found in deployment.report()["discrepancies"]] == ["STALE_POSITION"]
+    for day in (20, 21):
+        deployment.day(day, "150", "200", *fills)
+        deployment.book([book_row("AAPL", "150", "187.25", updated_at="2026-11-15T20:00:00Z")])
+        (found, stale) = deployment.report()["discrepancies"]
+        assert stale["type"] == "STALE_POSITION"
+        assert found["explanation"]["last_agreed"] == "2026-11-19T21:00:00Z"
+        assert ([term["id"] for term in found["explanation"]["evidence"]], found["explanation"]["ties"]) == (["F1"], 0)
+
+
 def test_all_that_was_told_is_kept_beside_the_breaks(deployment: Statements) -> None:
     deployment.day(20, "100", "150", bought("F1", 50, "20261120143100"), bought("F0", 7, "20261119143100"))
     report = deployment.report("--output", "out")

@@ -17,13 +17,18 @@ Ran = tuple[datetime, int]
 
 @dataclass(frozen=True, slots=True)
 class Agreements:
-    """``began``: the run that first saw each position broken. ``proven``: by broker its COMPLETE runs, oldest first."""
+    """``began``: the run that first saw each position broken. ``agreed``: the last run since then in which its quantities were
+    equal all the same. ``proven``: by broker its COMPLETE runs, oldest first.
+    """
 
     began: Mapping[Position, Ran] = field(default_factory=dict)
+    agreed: Mapping[Position, datetime] = field(default_factory=dict)
     proven: Mapping[str, Sequence[Ran]] = field(default_factory=dict)
 
     def last(self, position: Position) -> datetime | None:
-        """The time of the last proven run in which a position was no break; None where there was none."""
+        """The time of the last proven run in which a position's quantities were equal; None where there was none."""
+        if position in self.agreed:
+            return self.agreed[position]
         runs = self.proven.get(position[0], ())
         begun = self.began.get(position)
         before = len(runs) if begun is None else bisect_left(runs, begun)
@@ -34,7 +39,8 @@ def agreements(database: Database, brokers: Sequence[str], as_of: datetime) -> A
     """What the store knows of it at ``as_of``: of episodes that began later, and of later runs, nothing."""
     places, then = ", ".join("?" * len(brokers)), stored(as_of)
     begun = database.execute(
-        f"""SELECT e.broker, e.account, e.symbol, e.leg, e.first_seen, r.seq FROM episodes e JOIN runs r ON r.run_id = e.first_run
+        f"""SELECT e.broker, e.account, e.symbol, e.leg, e.agreed_at, e.first_seen, r.seq
+            FROM episodes e JOIN runs r ON r.run_id = e.first_run
             WHERE e.first_seen <= ? AND (e.resolved_at IS NULL OR e.resolved_at > ?) AND e.broker IN ({places})""",
         (then, then, *brokers),
     )
@@ -47,5 +53,8 @@ def agreements(database: Database, brokers: Sequence[str], as_of: datetime) -> A
     proven: dict[str, list[Ran]] = {}
     for broker, text, seq in ran:
         proven.setdefault(broker, []).append((times[text], seq))
-    began = {(broker, account, symbol, leg): (times[text], seq) for broker, account, symbol, leg, text, seq in begun}
-    return Agreements(began, proven)
+    began = {(broker, account, symbol, leg): (times[text], seq) for broker, account, symbol, leg, _, text, seq in begun}
+    agreed = {
+        (broker, account, symbol, leg): moment(text) for broker, account, symbol, leg, text, *_ in begun if text and text <= then
+    }
+    return Agreements(began, agreed, proven)

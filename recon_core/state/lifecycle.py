@@ -96,6 +96,7 @@ def move(
     ours = [entry._replace(symbol=former[entry[1:5]][2]) if entry[1:5] in former else entry for entry in ours]
     current |= _begin(database, run_id, as_of, {entry[1:5] for entry in ours}.difference(current))
     _sight(database, run_id, stored(as_of), ours, current)
+    _agree(database, stored(as_of), {entry[1:5] for entry in ours if entry.quantity_difference == "0"})
     closed = _close(database, run_id, stored(as_of), brokers, gone)
     for broker in brokers:
         database.execute(
@@ -150,6 +151,18 @@ def _sight(database: Database, run_id: str, time: str, seen: Sequence[Seen], cur
         ((1, time, time, run_id, current[entry[1:5]].number, *entry) for entry in sorted(seen, key=_BY_KEY)),
         key=key,
         update=("is_open", "last_seen", "last_run", *looks),
+    )
+
+
+def _agree(database: Database, time: str, positions: Collection[Position]) -> None:
+    """Put down that the quantities of positions agreed, though a price or an age is a break."""
+    if not positions:
+        return
+    _temporary(database, "agreeing", _KEY, sorted(positions))
+    database.execute(
+        f"""UPDATE episodes SET agreed_at = ?
+            WHERE resolved_at IS NULL AND ({", ".join(_KEY)}) IN (SELECT {", ".join(_KEY)} FROM agreeing)""",
+        (time,),
     )
 
 

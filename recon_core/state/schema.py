@@ -58,6 +58,7 @@ STEPS: tuple[tuple[str, ...], ...] = (
             seq BIGINT NOT NULL UNIQUE REFERENCES audit (seq))""",
         """CREATE INDEX corrections_by_position ON corrections (broker, account, symbol, leg)""",
     ),
+    ("""ALTER TABLE episodes ADD COLUMN agreed_at TEXT""",),
 )
 """``{blob}`` is what the database calls bytes, ``{clustered}`` asks it to keep rows in the order of their key."""
 
