@@ -29,6 +29,7 @@ TABLE = """CREATE TABLE positions (
 COLUMNS = "{symbol: ticker, quantity: qty, avg_price: price, updated_at: touched}"
 NOW = datetime.now(UTC).replace(microsecond=0) - timedelta(minutes=1)
 STAMP = f"{NOW:%Y-%m-%dT%H:%M:%SZ}"
+LATER = f"{NOW + timedelta(seconds=30):%Y-%m-%dT%H:%M:%SZ}"
 PNL = {"method": "average", "currency": "USD", "realised": "0", "cash_in_lieu": "0", "fees": "1.5", "total": "-1.5"}
 PERSON = ("--by", "ann", "--reason", "a missed fill", "--yes")
 
@@ -122,7 +123,7 @@ _Kind = TypeVar("_Kind", bound=Corrected)
 def proposed(symbol: str, before: Mapping[str, Any] | None, after: Mapping[str, Any] | None, **more: Any) -> dict[str, Any]:
     """A correction as a report has it: of quantity and price, of a position of prime/MAIN."""
     place = {"broker": "prime", "account": "MAIN", "symbol": symbol, "leg": "NET", "currency": "USD"}
-    rows = [side and {**place, "updated_at": STAMP, **side} for side in (before, after)]
+    rows = [side and {**place, "updated_at": stamp, **side} for side, stamp in ((before, STAMP), (after, LATER))]
     told = json.dumps([symbol, before, after], sort_keys=True)
     return {
         "id": "C" + sha256(told.encode()).hexdigest()[:16],

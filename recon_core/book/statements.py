@@ -78,7 +78,7 @@ def proposed(
         return delete(quoted_table, where)
     changed = changes(before, after)
     if before.get("updated_at") is not None:
-        changed["updated_at"] = f"{now:%Y-%m-%dT%H:%M:%SZ}"
+        changed["updated_at"] = confirmed(before, after, now)
     return update(quoted_table, theirs(changed), where)
 
 
@@ -90,6 +90,12 @@ def changes(before: Mapping[str, str | None], after: Mapping[str, str | None]) -
         if name not in ("broker", "account", "symbol", "leg", "raw_symbol", "updated_at")
         and comparable(name, text) != comparable(name, before.get(name))
     }
+
+
+def confirmed(before: Mapping[str, str | None] | None, after: Mapping[str, str | None], now: datetime) -> str:
+    """When a corrected row was last confirmed: at the time of the run that proposed it, and never before it was."""
+    times = [text for text in (after.get("updated_at"), (before or {}).get("updated_at")) if text is not None]
+    return max(times, key=datetime.fromisoformat) if after.get("updated_at") else f"{now:%Y-%m-%dT%H:%M:%SZ}"
 
 
 def comparable(name: str, text: str | None) -> Any:

@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo
 from recon_core.book import mount_rows
 from recon_core.book.database import mapped_columns, read_rows
 from recon_core.book.journal import Entry, Journal, Row, given, kept
-from recon_core.book.statements import NUMBERS, Statement, changes, comparable, delete, insert, update
+from recon_core.book.statements import NUMBERS, Statement, changes, comparable, confirmed, delete, insert, update
 from recon_core.book.writable import PLACE, UNTOUCHED, Writable
 from recon_core.config.settings import BookSettings
 from recon_core.engine import connect
@@ -141,7 +141,7 @@ class Writer:
         if not ours:
             raise CorrectionError(f"the book has no column for what is to change at {_place(change.key)}; {UNTOUCHED}")
         if "updated_at" in self._mapped:
-            ours["updated_at"] = now.isoformat()
+            ours["updated_at"] = confirmed(change.before, change.after, now)
         return {self._mapped[name]: self._spelled(name, text, held) for name, text in ours.items()}
 
     def _identity(self, key: Key) -> dict[str, str | None]:

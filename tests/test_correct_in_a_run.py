@@ -1,0 +1,78 @@
+"""From a break to a clean run: what a broker's statement explains is proposed, corrected in the book, and gone in the next run."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from test_evidence_in_a_run import Statements, bought
+
+TABLE = "CREATE TABLE positions (broker TEXT, account TEXT, symbol TEXT, quantity, avg_price, currency TEXT, updated_at TEXT)"
+
+
+class Kept(Statements):
+    """The same deployment with its book in SQLite, where it may be corrected."""
+
+    def keep(self, quantity: str, day: int) -> None:
+        """Put the one position into the book."""
+        with closing(sqlite3.connect(self.folder / "book.sqlite")) as database, database:
+            database.execute("DROP TABLE IF EXISTS positions")
+            database.execute(TABLE)
+            row = ("prime", "MAIN", "AAPL", int(quantity), 187.25, "USD", f"2026-11-{day}T20:00:00Z")
+            database.execute("INSERT INTO positions VALUES (?, ?, ?, ?, ?, ?, ?)", row)
+        book = "database: 'sqlite:///book.sqlite', table: positions, corrections: {database: 'sqlite:///book.sqlite'}"
+        text = (self.folder / "recon.yaml").read_text().replace("file: book.csv", book)
+        self.write("recon.yaml", text.replace("adapter: ofx\n", "adapter: ofx\n    unchanged: accept\n"))
+
+    def held(self) -> list[tuple[object, ...]]:
+        """What the book holds."""
+        with closing(sqlite3.connect(self.folder / "book.sqlite")) as database:
+            return database.execute("SELECT symbol, quantity, avg_price FROM positions").fetchall()
+
+
+@pytest.fixture
+def deployment(tmp_path: Path) -> Kept:
+    return Kept(tmp_path)
+
+
+@pytest.mark.parametrize("approved", [False, True], ids=["by one person", "by two"])
+def test_a_missed_sale_is_explained_corrected_and_gone(deployment: Kept, approved: bool) -> None:
+    if approved:
+        policy = "version: 1\nrules: {QUANTITY_MISMATCH: {}, PRICE_MISMATCH: {}}\ncorrections: {two_person: true}\n"
+        deployment.write("policies.yaml", policy)
+    deployment.day(20, "100", "60", bought("F1", -40, "20261120143100", "190.30", sells=True))
+    deployment.keep("100", 20)
+    report = deployment.report()
+    (found,) = report["discrepancies"]
+    proposal = found["correction"]
+    assert (proposal["kind"], proposal["automatic"]) == ("update", True)
+    done = deployment.command("correct", "--all-explained", "--by", "ann", "--yes")
+    if approved:
+        assert done.returncode == 3
+        (asked,) = deployment.report()["discrepancies"]
+        assert (asked["correction"]["id"], asked["correction"]["state"]) == (proposal["id"], "requested")
+        done = deployment.command("correct", "--approve", proposal["id"], "--by", "bob", "--yes")
+    assert done.returncode == 0, done.stderr
+    assert "P&L by average: realised 122, cash in lieu 0, fees 1.5, total 120.5 USD" in done.stdout
+    assert deployment.held() == [("AAPL", 60, 187.25)]
+    again = deployment.report()
+    assert (again["verdict"], again["since_last"]["remaining"]) == ("clean", 0)
+    (cleared,) = again["since_last"]["cleared"]
+    assert cleared["correction"] == proposal["id"]
+    page = deployment.command("breaks", "show", found["id"]).stdout
+    assert f"cleared by run {again['run_id']}" in page
+    assert deployment.command("audit", "verify").returncode == 0
+
+
+def test_a_position_that_the_book_misses_is_added_and_one_that_is_gone_removed(deployment: Kept) -> None:
+    deployment.day(20, "100", "50", bought("F1", 50, "20261120143100"))
+    deployment.keep("0", 20)
+    (found,) = deployment.report()["discrepancies"]
+    assert found["correction"]["kind"] == "insert", found["explanation"]
+    assert deployment.command("correct", found["id"], "--by", "ann", "--yes").returncode == 0
+    [(symbol, quantity, price)] = deployment.held()
+    assert (symbol, quantity) == ("AAPL", 50)
+    assert str(price) == found["correction"]["after"]["avg_price"]
+    assert deployment.report()["verdict"] == "clean"
