@@ -51,12 +51,16 @@ Own = tuple[Callable[[], Fills | None], Callable[[], Orders | None]]
 
 @dataclass(frozen=True, slots=True)
 class Explained:
-    """Why positions differ. ``feeds`` are those of the run, with what their brokers told, ``began`` since when they differ."""
+    """Why positions differ. ``feeds`` are those of the run, with what their brokers told, ``began`` since when they differ.
+
+    ``fills`` are the book's own by broker, where they are configured.
+    """
 
     feeds: list[ProvenFeed]
     differences: Mapping[Key, Difference] = field(default_factory=dict)
     explanations: Mapping[Key, Explanation] = field(default_factory=dict)
     began: Mapping[Key, datetime] = field(default_factory=dict)
+    fills: Fills | None = None
     warnings: tuple[str, ...] = ()
 
     def of(self, breaks: Iterable[Mapping[str, Any]]) -> dict[Key, Explanation]:
@@ -75,6 +79,7 @@ class Explained:
         from recon_core.propose import propose
 
         netted = {feed.alias for feed in self.feeds if feed.answer.settings.legs == "net"}
+        own = self._own_fills()
         found = {}
         for key in keys:
             if key in self.differences and key in self.explanations:
@@ -82,13 +87,22 @@ class Explained:
                     self.differences[key],
                     self.explanations[key],
                     method=method,
-                    fills=None,
+                    fills=own.get(key),
                     lots=book_lots or key[0] in netted,
                     episode_first_seen=self.began.get(key),
                     as_of=as_of,
                 )
                 if proposal is not None:
                     found[key] = proposal
+        return found
+
+    def _own_fills(self) -> dict[Key, list[Fill]]:
+        """The book's own fills of each position; of one that is kept in legs they do not say which leg they changed."""
+        found: dict[Key, list[Fill]] = {}
+        accounts = {feed.alias: feed.accounts[0] for feed in self.feeds if len(feed.accounts) == 1}
+        for broker, fills in (self.fills or {}).items():
+            for fill in fills:
+                found.setdefault((broker, fill.account or accounts.get(broker, ""), fill.symbol, "NET"), []).append(fill)
         return found
 
     def _untold(self, broker: str) -> str:
@@ -158,6 +172,7 @@ def look_into(
         {difference.key: difference for difference in differences},
         explanations,
         {key: known.began[key][0] for difference in differences if (key := difference.key) in known.began},
+        fills,
         tuple(warnings),
     )
 

@@ -175,18 +175,18 @@ def test_a_policy_may_halt_only_on_what_is_not_explained(deployment: Statements,
     assert deployment.report()["exit_code"] == exit_code
 
 
-def recorded(deployment: Statements, *fills: tuple[str, ...], orders: tuple[str, ...] = ()) -> None:
+def recorded(deployment: Statements, *fills: tuple[str, ...], avg_price: str = "187.25") -> None:
     """A SQLite book that holds 100 AAPL, and fills and orders of its own."""
     with closing(sqlite3.connect(deployment.folder / "book.sqlite")) as database, database:
         database.executescript(
             """DROP TABLE IF EXISTS positions; DROP TABLE IF EXISTS fills; DROP TABLE IF EXISTS orders;
-            CREATE TABLE positions (broker TEXT, account TEXT, symbol TEXT, quantity TEXT, updated_at TEXT);
-            INSERT INTO positions VALUES ('prime', 'MAIN', 'AAPL', '100', '2026-11-20T20:00:00Z');
+            CREATE TABLE positions (broker TEXT, account TEXT, symbol TEXT, quantity TEXT, avg_price TEXT, updated_at TEXT);
             CREATE TABLE fills (exec_id TEXT, account TEXT, symbol TEXT, quantity TEXT, price TEXT, traded_at TEXT);
             CREATE TABLE orders (id TEXT);"""
         )
         database.executemany("INSERT INTO fills VALUES (?, ?, ?, ?, ?, ?)", fills)
-        database.executemany("INSERT INTO orders VALUES (?)", [(name,) for name in orders])
+        row = ("prime", "MAIN", "AAPL", "100", avg_price, "2026-11-20T20:00:00Z")
+        database.execute("INSERT INTO positions VALUES (?, ?, ?, ?, ?, ?)", row)
     deployment.write(
         "recon.yaml",
         "version: 1\nbook:\n  database: sqlite:///book.sqlite\n  table: positions\n"
@@ -223,3 +223,16 @@ def test_fills_are_read_by_a_table_or_a_query(deployment: Statements, own: str) 
     )
     done = deployment.run()
     assert (done.returncode, "book.fills" in done.stderr) == (2, True)
+
+
+@pytest.mark.parametrize(("method", "realised"), [("fifo", "10000"), ("average", "8000")])
+def test_profit_is_reckoned_from_the_fills_that_the_book_has(deployment: Statements, method: str, realised: str) -> None:
+    deployment.day(20, "100", "50", bought("F3", -50, "20261120143100", "300", sells=True))
+    own = [("F1", "MAIN", "AAPL", "60", "100", "2026-11-02T14:31:00Z"), ("F2", "MAIN", "AAPL", "40", "200", "2026-11-03T14:31:00Z")]
+    recorded(deployment, *own, avg_price="140")
+    deployment.policy(
+        f"version: 1\nrules: {{QUANTITY_MISMATCH: {{severity: high, halt: never}}}}\ncorrections: {{pnl: {method}}}\n"
+    )
+    (found,) = deployment.report()["discrepancies"]
+    assert [term["id"] for term in found["explanation"]["evidence"]] == ["F3"]
+    assert (found["correction"]["pnl"]["method"], found["correction"]["pnl"]["realised"]) == (method, realised)
