@@ -103,7 +103,8 @@ class _Desk:
             why += "; " + reasons.ties(found.ties)
         if not found.exhaustive:
             why += "; " + reasons.NOT_ALL_TRIED
-        return _explanation(difference, terms, why, ties=found.ties, inferred=any(term.kind == "book_fill" for term in terms))
+        whole = _explanation(difference, terms, why, ties=found.ties, inferred=any(term.kind == "book_fill" for term in terms))
+        return replace(whole, exhaustive=found.exhaustive)
 
     def _of_parts(self, key: Key, terms: Sequence[Term]) -> list[Term]:
         """Fills of an order of which the book seems to have others: where it is not known by id which ones the book has."""

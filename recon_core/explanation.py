@@ -124,7 +124,8 @@ class Explanation:
 
     ``cause`` is that of the term with the greatest quantity, ``causes`` those of all terms. ``inferred`` says that no record of
     the broker's states it (a split read off quantity and price, an absence of evidence). ``ties`` is how many other sets of
-    evidence add up to the same (counted up to 100), so that which of them it was cannot be told from quantities. ``why`` is a
+    evidence add up to the same (counted up to 100), so that which of them it was cannot be told from quantities; not
+    ``exhaustive`` says that there were too many to try them all. ``why`` is a
     sentence. ``clears_on`` is the day by which what is unsettled must be gone, ``diverged_on`` the first day on which the sides
     parted. ``event`` names what other positions may be explained by, too: a corporate action.
     """
@@ -136,6 +137,7 @@ class Explanation:
     causes: tuple[str, ...] = ()
     inferred: bool = False
     ties: int = 0
+    exhaustive: bool = True
     why: str = ""
     clears_on: date | None = None
     diverged_on: date | None = None

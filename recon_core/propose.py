@@ -108,6 +108,8 @@ def _doubts(explanation: Explanation, *, lots: bool) -> list[str]:
         doubts.append("the broker booked it as something that is not known here")
     if explanation.ties:
         doubts.append(f"{explanation.ties} other sets of evidence add up to the same")
+    if not explanation.exhaustive:
+        doubts.append("there is too much evidence to try every combination of it: another may add up to the same")
     if lots:
         doubts.append("the book may hold this position in several rows")
     return doubts

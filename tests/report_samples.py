@@ -388,6 +388,7 @@ def explained(**changes: Any) -> Report:
     """Why a break is there: one missed fill."""
     return {
         "status": "EXPLAINED",
+        "looked_into": True,
         "cause": "MISSED_FILL",
         "causes": ["MISSED_FILL"],
         "residual": "0",

@@ -212,7 +212,7 @@ def test_what_is_taken_back_is_as_it_was_to_the_last_column(desk: Corrected, cha
     assert done.returncode == 0, done.stdout + done.stderr
     assert whole(desk) == before
     assert desk.steps() == ["intent", "applied", "intent", "applied", "reverted"]
-    assert [by for _, by in desk.journal()] == ["ann", "bob"]
+    assert {by for _, by in desk.journal()} == {"ann", "bob"}
     again = desk.correct("--revert", name, *PERSON)
     assert again.returncode == 2
     assert "only what is applied can be taken back" in again.stderr

@@ -307,11 +307,13 @@ Breaks remaining: 2
 """
     )
     assert text_of(samples.clean()).endswith("\n\nBreaks remaining: 0\n")
-    nothing = {name: [] if name in ("cleared", "new", "not_judged") else 0 for name in samples.since_last()}
-    same = samples.since_last(**nothing | {"run_id": "20261119T213000Z-1a2b3c", "as_of": "2026-11-19T21:00:00Z"})
-    assert "as of 2026-11-19T21:00:00Z: nothing cleared, nothing new\nBreaks remaining: 0\n" in text_of(
-        samples.report(since_last=same)
-    )
+
+
+def test_what_nobody_looked_into_is_said_once_and_not_under_each_break() -> None:
+    silent = samples.explained(status="UNEXPLAINED", cause="UNEXPLAINED", looked_into=False, why="prime tells of no fills")
+    text = text_of(samples.report(*(samples.discrepancy(number, explanation=silent) for number in (1, 2, 3))))
+    assert text.count("prime tells of no fills") == 1
+    assert "3 breaks not looked into: prime tells of no fills\n" in text
 
 
 def test_nothing_remaining_is_never_said_of_a_broker_that_was_not_read() -> None:

@@ -176,7 +176,7 @@ def _page(found: Mapping[str, Any]) -> Iterator[str]:
     yield ""
     yield "Episodes"
     for entry in found["episodes"]:
-        end = f"proven clean {entry['resolved_at']}" if entry["resolved_at"] else "open"
+        end = f"proven clean {entry['resolved_at']} by run {entry['resolved_run']}" if entry["resolved_at"] else "open"
         yield f"    {entry['episode']}  from {entry['first_seen']} to {entry['last_seen']}, {end}"
     if found["notes"]:
         yield ""

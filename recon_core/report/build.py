@@ -20,7 +20,7 @@ from recon_core.written_numbers import plain
 from recon_core.written_times import iso
 
 if TYPE_CHECKING:
-    from recon_core.explanation import Explanation, Proposal, Term
+    from recon_core.explanation import Difference, Explanation, Proposal, Term
 
 SCHEMA_VERSION = 1
 
@@ -167,14 +167,17 @@ def _discrepancy(entry: Mapping[str, Any], verdict: Verdict) -> dict[str, Any]:
         "halts": entry["halts"],
         "suppressed": suppressed,
         "incident": verdict.incident_of.get(entry["id"]),
-        "explanation": explanation and _explanation(explanation, difference.agreed_at if difference else None),
+        "explanation": explanation and _explanation(explanation, difference),
         "correction": (proposal := verdict.proposals.get(key)) and _correction(proposal),
     }
 
 
-def _explanation(explanation: Explanation, last_agreed: datetime | None) -> dict[str, Any]:
+def _explanation(explanation: Explanation, difference: Difference | None) -> dict[str, Any]:
+    """``difference`` is what was looked into; None where nothing was."""
+    last_agreed = difference.agreed_at if difference else None
     return {
         "status": explanation.status,
+        "looked_into": difference is not None,
         "cause": explanation.cause,
         "causes": list(explanation.causes),
         "residual": plain(explanation.residual),

@@ -48,7 +48,7 @@ def render(report: Report) -> str:
         "currency": _text(report["base_currency"]),
         "none": _none(report),
         "list_hidden": "" if report["discrepancies"] else " hidden",
-        "rest": _text(_rest(report)),
+        "rest": escape("; ".join(filter(None, (visible(_rest(report)), *wording.not_looked_into(report))))),
         "feeds": "\n".join(map(_feed, report["feeds"])),
         "book": _book(report["book"]),
         "rules": "\n".join(map(_rule, report["rules"])),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
@@ -155,12 +156,11 @@ def _corrected(correction: str | None) -> str:
 
 
 def since(report: Report) -> str:
-    """Which run the changes are since; empty where there was none."""
+    """Which run the changes are since; empty where there are none."""
     last = report["since_last"]
     if last is None:
         return ""
-    told = "" if changes(report, 0) else ": nothing cleared, nothing new"
-    return f"Since run {visible(last['run_id'])}, as of {visible(last['as_of'])}{told}"
+    return f"Since run {visible(last['run_id'])}, as of {visible(last['as_of'])}"
 
 
 def remaining(report: Report) -> str:
@@ -281,7 +281,7 @@ def suppression(discrepancy: Mapping[str, Any]) -> str:
 def explanation(discrepancy: Mapping[str, Any]) -> str:
     """Why the quantities differ, as far as the broker's own evidence tells; empty where nothing was to be explained."""
     found = discrepancy["explanation"]
-    if found is None:
+    if found is None or not found["looked_into"]:
         return ""
     why = visible(found["why"])
     if found["status"] == "UNEXPLAINED":
@@ -294,6 +294,16 @@ def explanation(discrepancy: Mapping[str, Any]) -> str:
     if found["clears_on"]:
         remarks.append(f"clears on {visible(found['clears_on'])}")
     return f"{'partly ' if left else ''}explained ({cause}){left}: {'; '.join(remarks)}"
+
+
+def not_looked_into(report: Report) -> list[str]:
+    """Of how many breaks nobody looked for an explanation, and why: ``3 breaks not looked into: the adapter ...``."""
+    why = Counter(
+        item["explanation"]["why"]
+        for item in report["discrepancies"]
+        if item["explanation"] is not None and not item["explanation"]["looked_into"]
+    )
+    return [f"{count(number, 'break')} not looked into: {visible(reason)}" for reason, number in why.items()]
 
 
 def correction(discrepancy: Mapping[str, Any]) -> str:

@@ -67,15 +67,14 @@ def shown(database: Database, name: str, schedule: Schedule | None = None) -> di
     found = newest(database, name)
     position = tuple(found[key] for key in _KEY)
     episodes = database.execute(
-        f"SELECT episode, first_seen, ({_LAST_SEEN}), resolved_at, assignee FROM episodes e WHERE {_POSITION} ORDER BY episode",
+        f"""SELECT episode, first_seen, ({_LAST_SEEN}), resolved_at, assignee, resolved_run FROM episodes e
+            WHERE {_POSITION} ORDER BY episode""",
         position,
     )
     same = " AND ".join(f"b.{key} = ?" for key in _KEY)
     breaks = [_told(row, schedule) for row in database.execute(f"{_SELECT} WHERE {same} ORDER BY b.first_seen, b.type", position)]
     ids = sorted({entry["id"] for entry in breaks})
-    resolved = dict(
-        database.execute(f"SELECT episode, resolved_run FROM episodes WHERE resolved_run IS NOT NULL AND {_POSITION}", position)
-    )
+    resolved = {row[0]: row[5] for row in episodes if row[5]}
     notes = database.execute(f"SELECT at, author, episode, text FROM notes WHERE {_POSITION} ORDER BY seq", position)
     return {
         **{key: found[key] for key in (*_KEY, "episode", "assignee")},
@@ -85,6 +84,7 @@ def shown(database: Database, name: str, schedule: Schedule | None = None) -> di
                 "first_seen": printed(row[1]),
                 "last_seen": printed(row[2]),
                 "resolved_at": row[3] and printed(row[3]),
+                "resolved_run": row[5],
                 "assignee": row[4],
             }
             for row in episodes

@@ -55,8 +55,9 @@ def since(
     seen: Sequence[Seen],
     closed: Collection[str],
     continued: Mapping[Position, Position],
-) -> dict[str, Any]:
-    """``since_last`` of a run's report, but for ``remaining``: what it found against what was open before it.
+) -> dict[str, Any] | None:
+    """``since_last`` of a run's report, but for ``remaining``: what it found against what was open before it; None where nothing
+    changed and nothing is left over, so that the same inputs give the same report again.
 
     ``seen``, ``closed`` and ``continued`` are as ``lifecycle.move`` had and gave them. A break of a broker that the run did not
     ask, of an account that did not answer or of a rule that lacks a value is neither seen nor closed: it is still open.
@@ -73,6 +74,8 @@ def since(
         and (*continued.get(entry[1:5], entry[1:5]), entry.type) not in known
     ]
     still = _still_open(database, run_id, {entry.id for entry in seen})
+    if not (cleared or new or still):
+        return None
     return {
         "run_id": before.run_id,
         "as_of": before.as_of,
