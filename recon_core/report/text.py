@@ -129,8 +129,8 @@ def _breaks(report: Report, width: int, paint: _Painter) -> Iterator[str]:
     rest = wording.remainder(report, len(shown) + sum(incident["break_count"] for incident in above))
     if rest:
         yield from layout.indented(rest, width, indent=0, hang=2)
-    for told in wording.not_looked_into(report):
-        yield from layout.indented(told, width, indent=0, hang=2)
+    for unasked in wording.not_looked_into(report):
+        yield from layout.indented(unasked, width, indent=0, hang=2)
 
 
 def _listing(shown: Sequence[Mapping[str, Any]], report: Report, width: int, paint: _Painter) -> Iterator[str]:
