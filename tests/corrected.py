@@ -166,10 +166,10 @@ def ids(*corrections: Mapping[str, Any]) -> Sequence[str]:
     return [str(correction["id"]) for correction in corrections]
 
 
-def with_doubt(desk: Corrected) -> None:
-    """Take the store back to where the update was begun, as if the process had ended before its outcome was on record."""
+def with_doubt(desk: Deployment, name: str = UPDATE["id"]) -> None:
+    """Take the store back to where a correction was begun, as if the process had ended before its outcome was on record."""
     with open_store(None, desk.folder / ".state") as store:
-        made = corrections.find(store.database, UPDATE["id"])
+        made = corrections.find(store.database, name)
         assert made is not None
         begun = replace(made, state="intended", journal=None, applied_at=None)
         corrections.record(store.database, current_actor("ann"), "intent", "begun by ann", begun)
