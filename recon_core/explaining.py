@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 
 import duckdb
 
+from recon_core import log
 from recon_core.book import Book
 from recon_core.collect import AskingEvidence, EvidenceAnswer, Make, begin, tells
 from recon_core.columns import EXPLAINED_COLUMNS, KEY_COLUMNS
@@ -83,15 +84,19 @@ class Explained:
         found = {}
         for key in keys:
             if key in self.differences and key in self.explanations:
-                proposal = propose(
-                    self.differences[key],
-                    self.explanations[key],
-                    method=method,
-                    fills=own.get(key),
-                    lots=book_lots or key[0] in netted,
-                    episode_first_seen=self.began.get(key),
-                    as_of=as_of,
-                )
+                try:
+                    proposal = propose(
+                        self.differences[key],
+                        self.explanations[key],
+                        method=method,
+                        fills=own.get(key),
+                        lots=book_lots or key[0] in netted,
+                        episode_first_seen=self.began.get(key),
+                        as_of=as_of,
+                    )
+                except (ArithmeticError, ValueError) as error:  # figures of no market: no reason to decide nothing
+                    log.error(f"no correction of {' '.join(key)} can be proposed: {type(error).__name__}")
+                    continue
                 if proposal is not None:
                     found[key] = proposal
         return found
@@ -109,6 +114,8 @@ class Explained:
         adapter = next(feed.answer.adapter for feed in self.feeds if feed.alias == broker)
         if not tells(adapter):
             return f"the adapter {adapter.name} of {broker} tells of no fills, movements or corporate actions"
+        if not self.differences:
+            return "what its broker told could not be used: the warnings say why"
         return f"only the {MOST:,} greatest differences of a run are looked into"
 
 
@@ -159,11 +166,7 @@ def look_into(
         )
         for alias, answer in answers.items()
     }
-    try:
-        explanations = explain(differences, told, as_of=comparison.as_of)
-    except Exception as error:  # what a broker told is no reason to decide nothing
-        explanations = {}
-        warnings.append(f"no difference could be explained: {type(error).__name__}: {redacted(str(error))}")
+    explanations = explain(differences, told, as_of=comparison.as_of)
     if rows[0]["found"] > MOST:
         warnings.append(f"of {rows[0]['found']:,} differences the {MOST:,} greatest in money were looked into")
     _load(connection, explanations)
@@ -175,6 +178,14 @@ def look_into(
         fills,
         tuple(warnings),
     )
+
+
+def or_unexplained(look: Callable[[], Explained], feeds: list[ProvenFeed]) -> Explained:
+    """What ``look`` finds. Where it fails nothing is explained, and a warning says why: that is no reason to decide nothing."""
+    try:
+        return look()
+    except Exception as error:  # whatever a broker told, and whatever the book's own fills hold
+        return Explained(feeds, warnings=(f"no difference could be explained: {type(error).__name__}: {redacted(str(error))}",))
 
 
 def _differing(connection: duckdb.DuckDBPyConnection, comparison: Comparison, brokers: Sequence[str]) -> list[dict[str, Any]]:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 
 import duckdb
@@ -22,7 +23,7 @@ from recon_core.decide import Doubt, decide
 from recon_core.elapsed import Intervals
 from recon_core.engine import shut_off
 from recon_core.errors import BookError, EngineError
-from recon_core.explaining import Fills, Orders, Own, look_into
+from recon_core.explaining import Fills, Orders, Own, look_into, or_unexplained
 from recon_core.feed_times import run_time
 from recon_core.feeds import ProvenFeed, prove, unique, with_basis_note, with_coverage_note
 from recon_core.fingerprints import Fingerprint
@@ -113,7 +114,8 @@ def reconcile(
     progress("matching")
     with _rules_named(configuration):
         feeds, scanned, comparison, identities = _match(connection, configuration, book, held, feeds, as_of, now, idle)
-        explained = look_into(
+        look = partial(
+            look_into,
             connection,
             comparison,
             feeds,
@@ -126,6 +128,7 @@ def reconcile(
             make=maker(folder=settings.folder, clock=clock, secret=lambda reference: secret_value(reference, settings.folder)),
             progress=progress,
         )
+        explained = or_unexplained(look, feeds)
         find(connection, comparison, policy, explained=bool(explained.differences))
     for each in (book_print, *prints.values()):
         each.begin()

@@ -126,6 +126,46 @@ def test_evidence_of_an_earlier_run_in_a_folder_is_not_taken_for_that_of_the_nex
     assert count == (0,)
 
 
+FIRST_OF_ALL_TIMES = "datetime.min.replace(tzinfo=timezone(timedelta(hours=14)))"
+
+
+@pytest.mark.parametrize(
+    "fills",
+    ["1, 'two', None", f"Fill(id='1', symbol='AAPL', quantity=Decimal(50), price=Decimal(1), traded_at={FIRST_OF_ALL_TIMES})"],
+)
+def test_evidence_that_is_none_leaves_the_verdict_as_it_is(fills: str, tmp_path: Path) -> None:
+    made = Deployment(tmp_path)
+    made.book([book_row("AAPL", "100")])
+    made.write_drop_in(
+        "brokers",
+        "odd",
+        f"""
+        from datetime import UTC, datetime, timedelta, timezone
+        from decimal import Decimal
+        from recon_core import Evidence, Fill
+
+
+        class Odd(Broker):
+            \"\"\"Tells nonsense.\"\"\"
+
+            name = "odd"
+            capabilities = ("positions", "fills")
+
+            def positions(self, ask):
+                held = Position(symbol="AAPL", quantity=Decimal(150), account="MAIN", avg_price=Decimal(10))
+                return Feed.complete([held], as_of=datetime(2026, 11, 20, 21, tzinfo=UTC))
+
+            def evidence(self, ask):
+                return Evidence(fills=({fills},))
+        """,
+    )
+    report = made.report()
+    assert report["decision"]["halt"]
+    (found,) = [entry for entry in report["discrepancies"] if entry["type"] == "QUANTITY_MISMATCH"]
+    assert (found["explanation"]["status"], found["explanation"]["residual"]) == ("UNEXPLAINED", "-50")
+    assert ("OverflowError" in "".join(report["warnings"])) == (FIRST_OF_ALL_TIMES in fills)
+
+
 def test_a_run_without_breaks_asks_nobody_what_happened(deployment: Statements) -> None:
     deployment.day(20, "100", "100", bought("F1", 50, "20261120143100"))
     report = deployment.report()

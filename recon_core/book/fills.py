@@ -28,7 +28,7 @@ def own_fills(settings: BookSettings, folder: Path, brokers: Sequence[str]) -> d
     for number, row in enumerate(_rows(settings, settings.fills, folder, FILL_COLUMNS, _DUE), 1):
         try:
             found[_broker(row, settings, brokers)].append(_fill(row, settings.timezone, aliases))
-        except (MalformedError, ValueError) as error:
+        except (MalformedError, ValueError, OverflowError) as error:
             raise BookError(f"book.fills, row {number}: {error}") from None
     return dict(found)
 

@@ -183,7 +183,7 @@ def _explanation(explanation: Explanation, difference: Difference | None) -> dic
         "residual": plain(explanation.residual),
         "inferred": explanation.inferred,
         "ties": explanation.ties,
-        "why": explanation.why,
+        "why": redacted(explanation.why),
         "clears_on": _day(explanation.clears_on),
         "diverged_on": _day(explanation.diverged_on),
         "last_agreed": last_agreed and iso(last_agreed),
@@ -234,9 +234,9 @@ def _evidence(broker: str, told: EvidenceAnswer) -> dict[str, Any]:
         "broker": broker,
         "since": iso(told.since),
         "complete": evidence.complete,
-        "reason": evidence.reason,
+        "reason": redacted(evidence.reason),
         **{name: len(getattr(evidence, name)) for name in ("fills", "movements", "corporate_actions")},
-        "notes": list(evidence.notes),
+        "notes": list(map(redacted, evidence.notes)),
         "received": received(told),
     }
 
