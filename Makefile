@@ -34,8 +34,8 @@ lint: $(READY)  ## format, style, types and layers
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-faults: $(READY)  ## every fault of tests/faults (as root, more than an hour), where `make test` tries a sample
-	$(BIN)/pytest -n 2 --dist loadgroup --faults tests/faults
+faults: $(READY)  ## every fault and random example (as root, more than an hour), where `make test` tries a sample
+	$(BIN)/pytest -n 2 --dist loadgroup --faults tests/faults tests/test_oracle.py tests/test_explain_properties.py
 
 fuzz: $(READY)  ## a million inputs found by libFuzzer for each parser (hours), where `make test` tries 20,000 (TARGETS="json fix": these)
 	$(BIN)/python tests/fuzz/run.py $(TARGETS)

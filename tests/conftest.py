@@ -18,7 +18,7 @@ def pytest_addoption(parser):
     parser.addoption(
         "--cases", action="store_true", help="list the cases of the catalogue and how many tests prove each; run nothing"
     )
-    parser.addoption("--faults", action="store_true", help="try every fault of tests/faults, not a sample of them")
+    parser.addoption("--faults", action="store_true", help="try every fault and random example, not a sample of them")
 
 
 def pytest_configure(config):

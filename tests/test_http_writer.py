@@ -23,7 +23,7 @@ def send(url: str, content: object = None, *, method: str = "POST", writer: Writ
 
 def test_the_client_of_feeds_cannot_write():
     public = [name for name in vars(Http) if not name.startswith("_") and callable(getattr(Http, name))]
-    assert public == ["get_json", "get_xml", "get_pages", "handed", "keep"]
+    assert public == ["renew", "get_json", "get_xml", "get_pages", "handed", "keep"]
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "PATCH"])

@@ -57,8 +57,8 @@ def test_a_break_lives_in_postgresql_as_it_does_in_sqlite(url: str, tmp_path: Pa
         story += [age(week.day(18, feed(("AAPL", "80"), MSFT))), week.day(19, None)["verdict"]]
         story += [week.day(20, feed(AAPL, MSFT))["verdict"], age(week.day(21, feed(MSFT))), week.listed()]
         shown = json.loads(week.command("breaks", "show", found, "--json").stdout)
-        for entry in shown["notes"] + shown["suppressions"]:
-            entry.pop("at", None), entry.pop("ended_at", None)
+        for entry in shown["notes"] + shown["suppressions"] + shown["episodes"]:
+            entry.pop("at", None), entry.pop("ended_at", None), entry.pop("resolved_run", None)
         story.append(shown)
         verified = week.command("audit", "verify")
         assert verified.exit_code == 0, verified.output

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 ATTEMPTS = 4
 ERROR_BODY_BYTES = 16 * 1024  # enough for a message; the body of an error is never data
+MOST_KEPT = 1024 * 1024  # of a body that did not come whole: enough to see what it was, and no second copy of what is too large
 # Plain bytes, for a compressed bomb passes no limit; and no cached answer.
 OWN_HEADERS = {"Accept-Encoding": "identity", "Cache-Control": "no-cache"}
 _READING = threading.Lock()
@@ -100,7 +101,7 @@ async def whole_answer(
 ) -> Answer:
     """The answer of a 200 that is one whole document of its form; the errors of ``Http.get_json`` for any other.
 
-    Whatever came is given to ``keep`` before it is judged, also the begin of a body that does not come whole.
+    Whatever came is given to ``keep`` before it is judged, also the first MOST_KEPT bytes of a body that does not come whole.
     """
     if response.status_code != 200:
         raw = await _first_bytes(response)
@@ -112,7 +113,8 @@ async def whole_answer(
         await _read_body(question, response, max_bytes, body)
         whole = True
     finally:
-        received = received_of(question, response.status_code, response.headers, bytes(body), cut=not whole)
+        raw = bytes(body if whole else memoryview(body)[:MOST_KEPT])
+        received = received_of(question, response.status_code, response.headers, raw, cut=not whole)
         keep(received)
     return believed(question, response.headers, received, form)
 
