@@ -74,7 +74,8 @@ class Fill(_Checked):
     """One execution: ``quantity`` units more (or, negative, less) of ``symbol`` at ``price`` per unit, in ``currency``.
 
     ``id`` is the execution's, unique within the account; two alike but for it are two fills. ``fee`` is money paid (negative: a
-    rebate). ``source`` says where it was read: the question, the page and the row; ``raw`` is the row as the broker sent it.
+    rebate), in ``fee_currency`` where that is another than ``currency``.
+    ``source`` says where it was read: the question, the page and the row; ``raw`` is the row as the broker sent it.
     """
 
     id: str
@@ -87,6 +88,7 @@ class Fill(_Checked):
     settles_on: date | None = None
     order_id: str | None = None
     fee: Decimal | None = None
+    fee_currency: str | None = None
     asset_class: str | None = None
     multiplier: Decimal | None = None
     isin: str | None = None

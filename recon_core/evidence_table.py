@@ -31,6 +31,7 @@ COLUMNS = (
     "price",
     "amount",
     "fee",
+    "fee_currency",
     "currency",
     "at",
     "on",

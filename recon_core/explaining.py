@@ -18,7 +18,7 @@ import duckdb
 from recon_core import log
 from recon_core.book import Book
 from recon_core.collect import AskingEvidence, EvidenceAnswer, Make, begin, tells
-from recon_core.columns import EXPLAINED_COLUMNS, KEY_COLUMNS
+from recon_core.columns import EXPLAINED_COLUMNS, KEY_COLUMNS, PRICE
 from recon_core.config.settings import ExplainSettings
 from recon_core.engine import named_rows
 from recon_core.errors import BookError, BookSetupError, StateError
@@ -223,6 +223,7 @@ def _differences(
         if feed.mounted is not None:
             its = [row for row in rows if row["broker"] == alias]
             theirs |= _described(connection, feed.mounted, quoted(alias), feed.account_sql, netted, its)
+    places = {alias: _price_places(connection, feed.mounted) for alias, feed in feeds.items() if feed.mounted is not None}
     return [
         Difference(
             broker=row["broker"],
@@ -234,6 +235,7 @@ def _differences(
             fx_rate=row["fx_rate"],
             agreed_at=known.last(_key(row)),
             settlement_lag=_lag(feeds[row["broker"]].feed.basis, book_basis),
+            price_places=places.get(row["broker"]),
         )
         for row in rows
     ]
@@ -265,6 +267,15 @@ def _described(
         )
     )
     return {_key(row): {name: row[name] for name in wanted} for row in found}
+
+
+def _price_places(connection: duckdb.DuckDBPyConnection, mounted: Mounted) -> int | None:
+    """How many decimals the entry prices of a feed have at most: types and files keep zeros, or drop them. None: it has none."""
+    if "avg_price" not in mounted.columns_present:
+        return None
+    decimals = f"rtrim(split_part(CAST(CAST(avg_price AS {PRICE}) AS VARCHAR), '.', 2), '0')"
+    found = connection.execute(f"SELECT max(length({decimals})) FROM {identifier(mounted.lean)}").fetchone()
+    return found[0] if found else None
 
 
 def _position(row: Mapping[str, Any], side: str, described: Mapping[Key, Mapping[str, Any]]) -> Position | None:

@@ -53,7 +53,8 @@ class Term:
     ``kind`` is ``fill``, ``book_fill`` (a fill of the book's that the broker does not know), one of MOVEMENT_KINDS, or
     ``announced`` (what an announced corporate action makes of the book's quantity). ``at`` is when, where the broker says it to
     the second, ``on`` the day. ``price`` is per unit, ``amount`` the money that came with it, ``fee`` money paid (negative: a
-    rebate). Terms of one ``event`` stand or fall together. ``source`` says where the row was read, ``sha256`` of which bytes,
+    rebate), in ``fee_currency`` where that is another than ``currency``.
+    Terms of one ``event`` stand or fall together. ``source`` says where the row was read, ``sha256`` of which bytes,
     ``raw`` the row itself as the broker sent it; empty where the adapter does not say. ``ratio`` is how many units an announced
     split makes of each.
     """
@@ -71,7 +72,9 @@ class Term:
     price: Decimal | None = None
     amount: Decimal | None = None
     fee: Decimal | None = None
+    fee_currency: str | None = None
     currency: str | None = None
+    asset_class: str | None = None
     multiplier: Decimal | None = None
     order_id: str | None = None
     settles_on: date | None = None
@@ -94,6 +97,7 @@ class Difference:
 
     ``agreed_at`` is the time of the last proven run in which the position was no break (None: there was none), and
     ``settlement_lag`` which side counts a trade only when it settles, the other having it at once (None: neither, or both).
+    ``price_places`` is how many decimals the feed's entry prices have at most (None: not known, as many as the price at hand).
     """
 
     broker: str
@@ -105,6 +109,7 @@ class Difference:
     fx_rate: Decimal | None = None
     agreed_at: datetime | None = None
     settlement_lag: Literal["book", "broker"] | None = None
+    price_places: int | None = None
 
     @property
     def key(self) -> Key:
@@ -154,7 +159,8 @@ class ProfitAndLoss:
     """What a correction means in money of ``currency``: profit is positive.
 
     ``realised`` is that of the missed closing fills by ``method``, ``cash_in_lieu`` money for fractions, ``fees`` what was paid
-    (negative: rebates), ``total`` realised + cash_in_lieu - fees. None where a price that is needed is unknown.
+    (negative: rebates), ``total`` realised + cash_in_lieu - fees. None where a price that is needed is unknown. Not
+    ``all_fees``: more was paid in another currency.
     """
 
     method: Literal["average", "fifo"]
@@ -162,11 +168,12 @@ class ProfitAndLoss:
     realised: Decimal | None
     cash_in_lieu: Decimal
     fees: Decimal
+    all_fees: bool = True
 
     @property
     def total(self) -> Decimal | None:
-        """All of it; None where the realised part is unknown."""
-        if self.realised is None:
+        """All of it; None where the realised part is unknown, or fees were paid in another currency."""
+        if self.realised is None or not self.all_fees:
             return None
         return EXACT.subtract(EXACT.add(self.realised, self.cash_in_lieu), self.fees)
 

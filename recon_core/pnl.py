@@ -17,6 +17,7 @@ from typing import NamedTuple
 from recon_core.evidence import Fill
 from recon_core.explanation import EXACT, Difference, Explanation, ProfitAndLoss, Term
 from recon_core.lots import Holding, Method, as_decimal
+from recon_core.symbols import key_of
 from recon_core.written_numbers import plain
 
 SCALES = ("split", "reverse_split", "stock_dividend")
@@ -30,8 +31,8 @@ ENDS = ("expiry", "exercise", "assignment", "removal", "fee_in_kind")
 
 FIRST, LAST = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
 
-DERIVED = re.compile(r"option|future|^opt$|^fut$|^fop$", re.IGNORECASE)
-"""The asset classes whose multiplier is not 1 where nobody says it."""
+DERIVED = re.compile(r"option|future|swap|perp|cfd|warrant|^opt$|^fut$|^fop$", re.IGNORECASE)
+"""The asset classes whose multiplier nobody can tell who does not say it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +80,7 @@ class _Replay:
     """One position, played once without and once with what was missed."""
 
     def __init__(self, difference: Difference, explanation: Explanation, method: Method, fills: Sequence[Fill] | None) -> None:
-        self._book, self._reported = difference.book, difference.reported
+        self._difference, self._book, self._reported = difference, difference.book, difference.reported
         self._method: Method = method
         self._terms = [term for term in explanation.terms if term.cause != "UNSETTLED"]
         self._whole = explanation.explained and len(self._terms) == len(explanation.terms)
@@ -102,11 +103,31 @@ class _Replay:
             realised = self._money(after.realised - before.realised)
         if realised is None and not self._notes:
             self._notes.append("a price or a cost that the profit takes is not known")
-        with localcontext(EXACT):
-            paid = sum((-term.fee if term.kind == "book_fill" else term.fee for term in self._own if term.fee), Decimal(0))
-        pnl = ProfitAndLoss(method=self._method, currency=self._currency, realised=realised, cash_in_lieu=self._in_lieu, fees=paid)
+        fees = self._fees()
+        paid = fees.pop(self._currency, Decimal(0))
+        for currency in sorted(filter(None, fees)):
+            told = f"fees of {plain(fees[currency])} {currency} are not in the profit, which is in"
+            self._notes.append(f"{told} {self._currency or 'no known currency'}: its total is not known")
+        pnl = ProfitAndLoss(
+            method=self._method,
+            currency=self._currency,
+            realised=realised,
+            cash_in_lieu=self._in_lieu,
+            fees=paid,
+            all_fees=not fees,
+        )
         price = after.price
         return Outcome(pnl, None if price is None else as_decimal(price), tuple(dict.fromkeys(self._notes)))
+
+    def _fees(self) -> dict[str | None, Decimal]:
+        """What was paid, by currency; negative: what is paid back."""
+        fees: dict[str | None, Decimal] = {}
+        for term in self._terms:
+            if term.fee:
+                currency = term.fee_currency or term.currency or self._currency
+                paid = term.fee.copy_negate() if term.kind == "book_fill" else term.fee
+                fees[currency] = EXACT.add(fees.get(currency, Decimal(0)), paid)
+        return fees
 
     def _played(self, events: Sequence[_Event]) -> Holding:
         holding = Holding(self._method)
@@ -204,20 +225,25 @@ class _Replay:
         return happen
 
     def _fraction(self, holding: Holding, after: Fraction, left: Fraction | None, *, last: bool) -> Fraction | None:
-        """The part of a unit that was paid in money: what the broker's own cost of the units leaves of the cost before, else what
-        the announced ratio leaves of the units."""
+        """The part of a unit that was paid in money, always more than none: what the announced ratio leaves of the units, else what
+        the broker's own cost of them leaves of the cost before, where that is more than its price may be rounded by."""
         cost, reported = holding.cost, self._reported
+        if left and 0 < left / after < 1 / abs(after):
+            return left
         if last and self._whole and cost is not None and reported is not None and reported.avg_price:
             price = Fraction(reported.avg_price)
             fraction = cost / price - after
-            rounding = abs(after) * _half_a_place(reported.avg_price) / price
-            if abs(fraction) <= rounding:
-                return Fraction(0)
-            if 0 < fraction / after < 1 / abs(after):
+            rounding = abs(after) * self._half_a_place(reported.avg_price) / price
+            if rounding < abs(fraction) and 0 < fraction / after < 1 / abs(after):
                 return fraction
-        if left is None:
-            self._notes.append("how much of a unit was paid in money is not known, and so not what it had cost")
-        return left
+        self._notes.append("how much of a unit was paid in money is not known, and so not what it had cost")
+        return None
+
+    def _half_a_place(self, price: Decimal) -> Fraction:
+        """Half a unit of the last decimal that the feed's prices are written with: by so much one may be rounded."""
+        places = self._difference.price_places
+        written = -int(price.as_tuple().exponent) if places is None else places
+        return Fraction(1, 2 * 10 ** max(written, 0))
 
     def _carried(self, terms: Sequence[Term]) -> Happen:
         change, money = _sum(term.quantity for term in terms), self._paid_for(terms)
@@ -248,7 +274,7 @@ class _Replay:
         return found[0] if found else None
 
     def _multiplier_of_all(self) -> Fraction | None:
-        """What turns a unit into money: as the broker says it, else the book; 1 of what is neither option nor future."""
+        """What turns a unit into money: as the broker says it, else the book; 1 of what class and symbol call no derivative."""
         told = [self._reported and self._reported.multiplier, *(term.multiplier for term in self._terms)]
         stated = list(dict.fromkeys(each for each in told if each))
         own = self._book and self._book.multiplier
@@ -258,9 +284,9 @@ class _Replay:
             self._notes.append(f"the book's multiplier is {plain(own)}, the broker's {plain(stated[0])}")
         if stated or own:
             return Fraction(stated[0] if stated else own or 1)
-        classes = [side.asset_class or "" for side in (self._reported, self._book) if side]
-        if any(map(DERIVED.search, classes)):
-            self._unknown("its multiplier is not known")
+        classes = [each.asset_class or "" for each in (self._reported, self._book, *self._terms) if each]
+        if any(map(DERIVED.search, classes)) or key_of(self._difference.symbol).startswith(("option:", "future:")):
+            self._unknown("its multiplier is not known, and so not what it means in money")
             return None
         return Fraction(1)
 
@@ -296,9 +322,3 @@ def _family(term: Term) -> str:
 
 def _sum(numbers: Iterable[Decimal]) -> Fraction:
     return sum(map(Fraction, numbers), Fraction(0))
-
-
-def _half_a_place(price: Decimal) -> Fraction:
-    """Half a unit of the last decimal that a price is written with: by so much it may be rounded."""
-    exponent = price.normalize(EXACT).as_tuple().exponent
-    return Fraction(1, 2) * Fraction(10) ** min(int(exponent), 0)

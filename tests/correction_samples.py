@@ -41,5 +41,5 @@ def explained(*terms: Term) -> Explanation:
     return Explanation(status="EXPLAINED", cause=terms[0].cause, residual=Decimal(0), terms=terms)
 
 
-def difference(book: Position | None, reported: Position | None) -> Difference:
-    return Difference(broker="b", account="A", symbol="AAPL", leg="NET", book=book, reported=reported)
+def difference(book: Position | None, reported: Position | None, **more: Any) -> Difference:
+    return Difference(**{"broker": "b", "account": "A", "symbol": "AAPL", "leg": "NET", "book": book, "reported": reported} | more)

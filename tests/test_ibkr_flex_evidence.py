@@ -36,9 +36,9 @@ def test_only_executions_are_fills(tmp_path):
     )
     found = evidence_of(tmp_path, trades, *NOTHING[1:])
     assert found.complete
-    assert [(f.id, f.symbol, f.quantity, f.price, f.currency, f.fee) for f in found.fills] == [
-        ("9001", "MSFT", 10, Decimal("405.5"), "USD", Decimal("1.005")),
-        ("9002", "TSLA", Decimal("-2.5"), Decimal("405.5"), "EUR", None),
+    assert [(f.id, f.symbol, f.quantity, f.price, f.currency, f.fee, f.fee_currency) for f in found.fills] == [
+        ("9001", "MSFT", 10, Decimal("405.5"), "USD", Decimal("1.005"), "USD"),
+        ("9002", "TSLA", Decimal("-2.5"), Decimal("405.5"), "EUR", Decimal("1.005"), "USD"),
     ]
     assert found.fills[0].traded_at == datetime(2026, 11, 20, 15, 15, 2, tzinfo=UTC)
     assert (found.fills[0].settles_on, found.fills[0].order_id, found.fills[0].asset_class) == (date(2026, 11, 23), "31", "equity")

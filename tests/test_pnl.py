@@ -179,10 +179,43 @@ def test_cash_in_lieu_of_less_than_one_unit_ends_the_position():
     assert (pnl.realised, pnl.total) == (-50, -2)  # half of a unit of 100
 
 
-def test_a_broker_that_leaves_the_whole_cost_with_the_units_realises_none_of_it():
+@pytest.mark.parametrize(
+    ("entry", "left_at", "places"),
+    [
+        ("10", "105", None),  # 1,050 for 10 units at 105: no part of one is missing, and yet 48 came for one
+        ("10", "104.96", 1),  # 0.004 of a unit is missing, and 104.96 may be 105.01
+        ("1", "10", 0),  # half a unit is missing, and 10 may be 10.5
+    ],
+)
+def test_a_fraction_that_the_brokers_rounding_may_hide_is_not_known(entry, left_at, places):
     reverse = term("-95", kind="reverse_split", hours=None, cause="CORPORATE_ACTION", amount="48")
-    pnl = played(held("105", "10"), reverse, reported=held("10", "105")).pnl
-    assert (pnl.realised, pnl.total) == (0, 48)
+    gap = difference(held("105", entry), held("10", left_at), price_places=places)
+    found = outcome(gap, explained(reverse), method="average", fills=None)
+    assert (found.pnl.realised, found.pnl.total) == (None, None)
+    assert "how much of a unit" in found.notes[0]
+
+
+@pytest.mark.case("F06")
+@pytest.mark.parametrize(("sign", "expected"), [(1, (-5, 6, 1)), (-1, (5, -6, -1))])
+def test_a_round_entry_price_of_a_feed_that_writes_cents_is_exact(sign, expected):
+    # 105 at 1 are 10.5 at 10: half a unit, which had cost 5, is paid with 6
+    book, left = held(str(105 * sign), "1"), held(str(10 * sign), "10")
+    reverse = term(str(-95 * sign), kind="reverse_split", hours=None, cause="CORPORATE_ACTION", amount=str(6 * sign))
+    pnl = outcome(difference(book, left, price_places=2), explained(reverse), method="average", fills=None).pnl
+    assert (pnl.realised, pnl.cash_in_lieu, pnl.total) == expected
+    written = outcome(difference(book, held(str(10 * sign), "10.00")), explained(reverse), method="average", fills=None).pnl
+    assert written == pnl
+    unwritten = outcome(difference(book, left), explained(reverse), method="average", fills=None).pnl
+    assert (unwritten.realised, unwritten.total) == (None, None)  # 10 may be 9.5
+
+
+@pytest.mark.case("F06")
+@pytest.mark.parametrize("sign", [1, -1])
+def test_an_announced_ratio_comes_before_the_brokers_entry_price(sign):
+    ratio = announced(str(-95 * sign), ratio=Fraction(1, 10), amount=str(6 * sign))
+    for price in ("10", "10.5", "10.4"):
+        pnl = played(held(str(105 * sign), "1"), ratio, reported=held(str(10 * sign), price)).pnl
+        assert (pnl.realised, pnl.total) == (-5 * sign, sign)
 
 
 def test_where_nobody_says_what_fraction_was_paid_the_profit_is_not_known():
@@ -238,7 +271,27 @@ def test_a_multiplier_turns_units_into_money():
 def test_an_option_without_a_multiplier_is_not_priced():
     found = played(held("5", "1.15", asset_class="us_option"), term("-2", "3.40"))
     assert found.pnl.realised is None
-    assert found.notes == ("its multiplier is not known",)
+    assert found.notes == ("its multiplier is not known, and so not what it means in money",)
+
+
+@pytest.mark.parametrize("asset_class", ["crypto_swap", "perpetual", "CFD", "warrant", "futures", "us_option"])
+def test_a_derivative_that_only_the_evidence_or_the_book_knows_for_one_is_not_priced(asset_class):
+    of_the_book = played(held("2", "30000", asset_class=asset_class), term("-2", "31000"))
+    of_the_fill = played(held("2", "30000"), term("-2", "31000", asset_class=asset_class))
+    for found in (of_the_book, of_the_fill):
+        assert (found.pnl.realised, found.pnl.total) == (None, None)
+        assert found.notes == ("its multiplier is not known, and so not what it means in money",)
+
+
+@pytest.mark.case("F07")
+@pytest.mark.parametrize("symbol", ["AAPL261120C00250000", "AAPL  261120C00250000", ".AAPL261120C250", "ESZ26", "/CLF7"])
+def test_a_symbol_of_an_option_or_a_future_has_no_multiplier_but_the_one_that_is_said(symbol):
+    ended = term("-2", kind="expiry", hours=None, cause="OPTION_EXPIRY")
+    unsaid = outcome(difference(held("2", "3"), None, symbol=symbol), explained(ended), method="average", fills=None)
+    assert (unsaid.pnl.realised, unsaid.notes) == (None, ("its multiplier is not known, and so not what it means in money",))
+    sold = term("-2", "5", multiplier="100")
+    said = outcome(difference(held("2", "3"), None, symbol=symbol), explained(sold), method="average", fills=None)
+    assert (said.pnl.realised, said.notes) == (400, ())  # 2 x (5 - 3) x 100
 
 
 def test_a_broker_of_two_multipliers_is_not_believed():
@@ -343,7 +396,16 @@ def test_an_unknown_price_is_needed_only_where_units_close():
 def test_amounts_of_two_currencies_are_not_added():
     found = played(held("100", "10"), term("-50", "12", currency="EUR", fee="1"))
     assert (found.pnl.realised, found.pnl.fees, found.pnl.currency) == (None, 0, "USD")
-    assert found.notes == ("its amounts are in USD and EUR",)
+    assert found.notes[0] == "its amounts are in USD and EUR"
+
+
+def test_a_fee_in_another_currency_leaves_the_total_unknown_and_says_how_much_it_was():
+    sold, more = term("-10", "12", fee="0.002", fee_currency="BNB"), term("-10", "12", hours=1, fee="1.25", fee_currency="USD")
+    found = played(held("100", "10"), sold, more)
+    assert (found.pnl.realised, found.pnl.fees, found.pnl.total) == (40, Decimal("1.25"), None)
+    assert found.notes == ("fees of 0.002 BNB are not in the profit, which is in USD: its total is not known",)
+    none = played(held("100", "10"), term("-10", "12", fee="0", fee_currency="BNB"))
+    assert (none.pnl.total, none.notes) == (20, ())
 
 
 def test_what_is_unsettled_makes_no_money_yet():

@@ -219,6 +219,7 @@ def _term(term: Term) -> dict[str, Any]:
         "on": _day(term.on),
         "at": term.at and iso(term.at),
         **{name: _number(getattr(term, name)) for name in ("price", "amount", "fee")},
+        "fee_currency": term.fee_currency,
         "currency": term.currency,
         "order_id": term.order_id,
         "settles_on": _day(term.settles_on),

@@ -55,7 +55,7 @@ def _since(found: Mapping[str, Any], explanation: Mapping[str, Any]) -> str:
 def _term(term: Mapping[str, Any]) -> Iterator[str]:
     priced = f" at {term['price']} {visible(term['currency'] or '')}".rstrip() if term["price"] else ""
     money = f", {term['amount']} {visible(term['currency'] or '')}".rstrip() if term["amount"] else ""
-    more = [f"fee {term['fee']}"] if term["fee"] else []
+    more = [f"fee {term['fee']} {visible(term['fee_currency'] or '')}".rstrip()] if term["fee"] else []
     more += [f"order {visible(term['order_id'])}"] if term["order_id"] else []
     more += [f"settles on {term['settles_on']}"] if term["settles_on"] else []
     words = f" ({visible(term['said'])})" if term["said"] else ""

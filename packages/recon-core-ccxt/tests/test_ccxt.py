@@ -14,6 +14,7 @@ import pytest
 from canaries import found
 from conftest import SECRETS
 from loopback import Reply, as_json
+from recon_core_ccxt import fills
 
 from recon_core import (
     Ask,
@@ -488,7 +489,21 @@ def test_fills_are_signed_and_complete_where_kraken_counts_them(read):
         Decimal("-0.01"),
         Decimal("91000.1"),
     )
-    assert (fill.fee, fill.currency, fill.order_id) == (Decimal("2.366"), "USD", "OQCLML-BW3P3-BUCMWZ")
+    assert (fill.fee, fill.fee_currency, fill.currency, fill.order_id) == (
+        Decimal("2.366"),
+        "USD",
+        "USD",
+        "OQCLML-BW3P3-BUCMWZ",
+    )
+
+
+@pytest.mark.parametrize("told", [{"cost": "0.002", "currency": "BNB"}, {"cost": "0.002", "currency": None}, None])
+def test_fee_in_another_currency_is_told_with_it_and_one_without_a_currency_is_none(told):
+    info = {"qty": "0.01", "price": "91000.1", "commission": "0.002"}
+    entry = {"id": "1", "symbol": "BTC/USDT", "side": "buy", "timestamp": 0, "amount": "0.01", "price": "91000.1", "info": info}
+    made = fills.fill(entry | {"fee": told}, {"BTC/USDT": {"quote": "USDT", "type": "spot"}}, "trades", "spot")
+    expected = (Decimal("0.002"), "BNB") if told and told["currency"] else (None, None)
+    assert (made.fee, made.fee_currency, made.currency) == (*expected, "USDT")
 
 
 def test_page_of_fills_that_counts_more_is_not_complete(read):
