@@ -59,7 +59,7 @@ class Served(Corrected):
     def journal(self) -> list[tuple[Any, ...]]:
         if self.sql("SELECT to_regclass('recon_corrections')") == [(None,)]:
             return []
-        return self.sql("SELECT id, by FROM recon_corrections ORDER BY applied_at, id")
+        return self.sql("SELECT id, by FROM recon_corrections WHERE id <> 'journal' ORDER BY applied_at, id")
 
     def whole(self) -> list[tuple[Any, ...]]:
         """Every column of every row."""
@@ -161,6 +161,23 @@ def test_another_who_writes_to_the_row_at_that_moment_is_waited_for_and_noticed(
         later.join()
     assert done.returncode == 3
     assert "quantity from 100 to 101; nothing was changed" in done.stderr
+
+
+def test_a_row_that_another_added_before_the_table_was_locked_is_seen_by_any_default(desk: Served) -> None:
+    desk.sql("ALTER ROLE recon SET default_transaction_isolation = 'repeatable read'")
+    desk.sql("ALTER ROLE recon SET synchronous_commit = 'off'")
+    try:
+        with psycopg.connect(desk.url) as other:
+            other.execute("INSERT INTO trading.positions (broker, account, ticker, qty) VALUES ('prime', 'MAIN', 'NEW', 3)")
+            later = threading.Timer(3, other.commit)
+            later.start()
+            done = desk.correct(INSERT["id"], *PERSON)
+            later.join()
+    finally:
+        desk.sql("ALTER ROLE recon RESET ALL")
+    assert done.returncode == 3
+    assert "prime/MAIN NEW was not in the book when it was reconciled, and is now: quantity 3" in done.stderr
+    assert desk.sql("SELECT count(*) FROM trading.positions WHERE ticker = 'NEW'") == [(1,)]
 
 
 @pytest.mark.case("J02")

@@ -137,12 +137,13 @@ class _Postgres(Writable):
     """PostgreSQL. Values go as texts, which it reads as what its columns are."""
 
     begin = (
-        "BEGIN",
+        "BEGIN ISOLATION LEVEL READ COMMITTED",
         f"SET LOCAL lock_timeout = '{_PATIENCE_SECONDS}s'",
         "SET LOCAL TimeZone = 'UTC'",
-        "SELECT set_config('synchronous_commit', 'on', true) WHERE current_setting('synchronous_commit') = 'off'",
         f"LOCK TABLE {PLACE} IN SHARE ROW EXCLUSIVE MODE",
+        "SELECT set_config('synchronous_commit', 'on', true) WHERE current_setting('synchronous_commit') = 'off'",
     )
+    """The table is locked before anything is read, and each statement reads what is there then, whatever the server's defaults."""
 
     def number(self, text: str, held: Any) -> Any:
         return text
