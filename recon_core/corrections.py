@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
 
 from recon_core.book.journal import Entry, Journal
@@ -19,6 +20,7 @@ from recon_core.book.writer import Change, Writer
 from recon_core.config.credentials import book_url, store_url
 from recon_core.config.load import load_configuration
 from recon_core.config.settings import CorrectionSettings, Settings
+from recon_core.engine import connect
 from recon_core.errors import ConfigError, CorrectionError, NotRecordedError, ReconError, StateError
 from recon_core.host import load_host
 from recon_core.interruption import deferred
@@ -32,11 +34,15 @@ from recon_core.state.store import Store, has_store, open_store, run_lock
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """What came of one correction: how it stands, and what is to be said of it. ``error`` is set where it was not made."""
+    """What came of one correction: how it stands, and what is to be said of it. ``error`` is set where it was not made.
+
+    ``warning`` is what a person should know of how it came to be made.
+    """
 
     correction: Correction
     said: str
     error: ReconError | None = None
+    warning: str = ""
 
 
 @contextmanager
@@ -53,17 +59,26 @@ def opened(
         if locked:
             stack.enter_context(hold(settings.state_dir, clock(), run_lock(url)))
         store = stack.enter_context(open_store(url, settings.state_dir, create=False))
-        yield Desk(settings, store, actor, two_person=configuration.policy.corrections.two_person, clock=clock)
+        desk = Desk(settings, store, actor, two_person=configuration.policy.corrections.two_person, clock=clock)
+        stack.callback(desk.close)
+        yield desk
 
 
 class Desk:
-    """Where corrections are made. What writes expects the run lock to be held."""
+    """Where corrections are made. What writes expects the run lock to be held, and the book open until ``close``."""
 
     def __init__(self, settings: Settings, store: Store, actor: Actor, *, two_person: bool, clock: Callable[[], datetime]) -> None:
         self._settings, self._database, self._actor, self._clock = settings, store.database, actor, clock
         self._store = store
         self._where: CorrectionSettings | None = settings.book.corrections
         self._two_person = two_person
+        self._writer: Writer | None = None
+        self._open = ExitStack()
+
+    def close(self) -> None:
+        """Close the book, where it is open."""
+        self._writer = None
+        self._open.close()
 
     @property
     def writes(self) -> bool:
@@ -73,10 +88,15 @@ class Desk:
     def settle(self) -> list[Done]:
         """Say of every correction that was begun and has no outcome on record which it was, by the book's journal, and record it.
 
-        Raises StateError where that cannot be told now: it stays begun, and nothing else is.
+        One of which that cannot be told now stays begun: its ``error`` is a StateError, and the others are settled all the same.
         """
-        begun = state.in_state(self._database, "intended")
-        return [self._settle(correction) for correction in begun]
+        done = []
+        for begun in state.in_state(self._database, "intended"):
+            try:
+                done.append(self._settle(begun))
+            except StateError as error:
+                done.append(Done(begun, str(error), error))
+        return done
 
     def offers(self, names: Sequence[str] | None) -> list[Offer]:
         """What the newest runs propose: for these breaks or corrections (an id, or its beginning), None: all that may go at once.
@@ -84,13 +104,12 @@ class Desk:
         Raises NotRecordedError for a name that is none, for a break without a proposal, and for a correction that was made
         already or gave way to a newer one.
         """
-        proposals = Proposals(self._database, self._settings.book, self._clock())
-        stand = state.states(self._database)
         if names is None:
-            return [offer for offer in proposals.all() if offer.automatic and stand.get(offer.correction.id) not in CLOSED]
-        chosen = {offer.correction.id: offer for offer in map(proposals.named, names)}
+            stand = state.states(self._database)
+            return [offer for offer in self._proposals.all() if offer.automatic and stand.get(offer.correction.id) not in CLOSED]
+        chosen = {offer.correction.id: offer for offer in map(self._proposals.named, names)}
         for name in chosen:
-            if stand.get(name) in CLOSED:
+            if (known := state.find(self._database, name)) is not None and known.state in CLOSED:
                 raise closed(self._database, name)
         return list(chosen.values())
 
@@ -122,7 +141,7 @@ class Desk:
             )
         current = asked
         if not asked.reverts:
-            now = Proposals(self._database, self._settings.book, self._clock()).at(asked.key)
+            now = self._proposals.at(asked.key)
             if now is None or now.id != name:
                 raise NotRecordedError(overtaken(name, asked.run_id, asked.place, now))
             current = now
@@ -133,14 +152,20 @@ class Desk:
             reason=asked.reason,
             requested_by=asked.requested_by,
             requested_at=asked.requested_at,
+            requested_as=asked.requested_as,
             approved_by=by,
+            approved_as=self._actor.user,
         )
 
     def approve(self, name: str) -> Done:
         """Approve what another person asked for, and make it. Raises as ``to_approve`` does."""
         approved = self.to_approve(name)
-        state.record(self._database, self._actor, "approved", f"approved by {approved.approved_by}", approved, at=self._clock())
-        return self._carry_out(approved, None)
+        one = approved.approved_as if approved.approved_as == approved.requested_as else None
+        alike = f"the user {one} of the operating system asked for it and approved it, under two names" if one else ""
+        what = "; ".join(filter(None, (f"approved by {approved.approved_by}", alike)))
+        state.record(self._database, self._actor, "approved", what, approved, at=self._clock())
+        done = self._carry_out(approved, None)
+        return replace(done, warning=alike)
 
     def to_revert(self, name: str) -> Correction:
         """The correction that takes back one that was made. Raises NotRecordedError where there is none to take back."""
@@ -163,7 +188,9 @@ class Desk:
             pnl=None,
             requested_at=None,
             requested_by=None,
+            requested_as=None,
             approved_by=None,
+            approved_as=None,
             applied_at=None,
             journal=None,
             by=None,
@@ -175,7 +202,13 @@ class Desk:
         if not self._actor.by:
             raise ConfigError("--by NAME is due: two people correct the book here (corrections.two_person)")
         asked = replace(
-            offer, state="requested", requested_by=self._actor.by, requested_at=self._stamp(), reason=reason, by=self._actor.by
+            offer,
+            state="requested",
+            requested_by=self._actor.by,
+            requested_as=self._actor.user,
+            requested_at=self._stamp(),
+            reason=reason,
+            by=self._actor.by,
         )
         state.record(self._database, self._actor, "requested", f"asked for by {self._actor.by}", asked, at=self._clock())
         return Done(asked, f"asked for; another person approves it: recon-core correct --approve {asked.id} --by NAME")
@@ -183,26 +216,45 @@ class Desk:
     def _carry_out(self, correction: Correction, reason: str | None) -> Done:
         """An intent on record, the book changed in one transaction, the outcome on record."""
         where = self._place()
-        with ExitStack() as stack:
-            stack.enter_context(deferred())
-            writable = stack.enter_context(open_writable(self._url(where), self._settings.folder))
-            table = where.table or self._settings.book.table or ""
-            writer = Writer(writable, self._settings.book, table, where.journal, list(self._settings.brokers))
+        with deferred():
+            writer = self._opened(where)
             begun = replace(
                 correction,
                 state="intended",
-                database=writable.name,
+                database=writer.name,
+                journal_table=where.journal,
+                journal_token=writer.token,
                 by=correction.by or self._actor.by or self._actor.user,
                 reason=correction.reason or reason,
             )
             state.record(self._database, self._actor, "intent", f"begun by {begun.by}", begun, at=self._clock())
             try:
-                entry = writer.write(self._change(begun), by=begun.by or "", now=self._clock())
+                entry, anew = writer.write(self._change(begun), by=begun.by or "", now=self._clock())
             except DoubtError:
+                self.close()
                 return self._settle(begun)
             except ReconError as error:
+                if not isinstance(error, CorrectionError):  # what broke once is opened anew for the next
+                    self.close()
                 return self._refused(begun, error)
-            return self._made(begun, entry)
+            done = self._made(begun if anew else replace(begun, by=entry.by), entry)
+            return done if anew else replace(done, said=f"was applied at {entry.applied_at} already, by {entry.by}: now recorded")
+
+    def _opened(self, where: CorrectionSettings) -> Writer:
+        """The table to correct, opened once for all corrections of a session."""
+        if self._writer is None:
+            with ExitStack() as stack:
+                writable = stack.enter_context(open_writable(self._url(where), self._settings.folder))
+                engine = stack.enter_context(connect())
+                table = where.table or self._settings.book.table or ""
+                self._writer = Writer(engine, writable, self._settings.book, table, where.journal, list(self._settings.brokers))
+                self._open = stack.pop_all()
+        return self._writer
+
+    @cached_property
+    def _proposals(self) -> Proposals:
+        """Read once: while the run lock is held, no run proposes anything else."""
+        return Proposals(self._database, self._settings.book, self._clock())
 
     def _change(self, correction: Correction) -> Change:
         broker = self._settings.brokers.get(correction.broker)
@@ -255,7 +307,12 @@ class Desk:
             with open_writable(self._url(where), self._settings.folder) as writable:
                 if begun.database != writable.name:
                     raise ConfigError(f"it was begun in {begun.database}, and recon.yaml names {writable.name}")
-                entry = Journal(writable, where.journal).look(begun.id)
+                if begun.journal_table not in ("", where.journal):
+                    raise ConfigError(
+                        f"it was begun with the journal {begun.journal_table}, and recon.yaml names {where.journal}: "
+                        "name that one again until this is settled"
+                    )
+                entry = Journal(writable, where.journal).look(begun.id, begun.journal_token)
         except (ReconError, DoubtError) as error:
             raise StateError(
                 f"correction {begun.id} of {begun.place} is in doubt: it was begun, and whether the book was changed cannot be "
@@ -282,14 +339,19 @@ class Desk:
 def settle(settings: Settings, actor: Actor, *, clock: Callable[[], datetime]) -> list[str]:
     """What a run says of corrections that were begun and not recorded, each settled where it can be. Never raises ReconError.
 
-    The run lock is held. A store that cannot be read is the run's own trouble, which says so.
+    The run lock is held.
     """
     url = store_url(settings.store, settings.folder)
     try:
         if not has_store(url, settings.state_dir):
             return []
         with open_store(url, settings.state_dir, create=False, check=False) as store:
-            desk = Desk(settings, store, actor, two_person=False, clock=clock)
-            return [f"correction {done.correction.id} of {done.correction.place} {done.said}" for done in desk.settle()]
+            settled = Desk(settings, store, actor, two_person=False, clock=clock).settle()
     except ReconError as error:
-        return [str(error)] if "in doubt" in str(error) else []
+        return [f"corrections that were begun are not settled: {error}"]
+    return [
+        done.said
+        if isinstance(done.error, StateError)
+        else f"correction {done.correction.id} of {done.correction.place} {done.said}"
+        for done in settled
+    ]

@@ -62,6 +62,8 @@ class Proposals:
         return offer
 
     def _of_correction(self, name: str) -> Offer:
+        if name in self._by_break:
+            return self._by_break[name]
         found = [offer for offer in self.all() if offer.correction.id.startswith(name)]
         if len(found) > 1:
             raise NotRecordedError(f"{name} is the beginning of {len(found)} corrections: write more of it")
@@ -123,7 +125,7 @@ def closed(database: Database, name: str) -> NotRecordedError:
     when = known.applied_at if known else None
     return NotRecordedError(
         f"{name} was applied at {when}, and is applied once: `recon-core run` shows whether that cleared the break; "
-        "where it did not, something else wrote to the row; nothing was changed"
+        "where something else wrote to the row since, that run proposes it anew, by another id; nothing was changed"
     )
 
 

@@ -171,7 +171,7 @@ def commit(
             report["since_last"] = changes | {"remaining": report["break_count"] + changes["not_judged_count"]}
         _tell_ages(report, ages, verdict.as_of, settings.schedule)
         _tell_last_agreed(report, store.database, verdict.as_of)
-        _tell_corrections(report, corrections.states(store.database))
+        _tell_corrections(report, store.database)
         head, text = add_run(
             store.database,
             current_actor(),
@@ -341,10 +341,21 @@ def _tell_last_agreed(report: dict[str, Any], database: Database, as_of: datetim
         found["explanation"]["last_agreed"] = last and last.isoformat().replace("+00:00", "Z")
 
 
-def _tell_corrections(report: dict[str, Any], states: Mapping[str, str]) -> None:
-    for found in report["discrepancies"]:
-        if found["correction"] is not None:
-            found["correction"]["state"] = states.get(found["correction"]["id"], "proposed")
+def _tell_corrections(report: dict[str, Any], database: Database) -> None:
+    """How each proposal stands. A row that was corrected, and is as it was before, is another correction's to mend."""
+    told = [found for found in report["discrepancies"] if found["correction"] is not None]
+    if not told:
+        return
+    made, states = corrections.made_before(database), corrections.states(database)
+    for found in told:
+        proposal, key = found["correction"], (found["broker"], found["account"], found["symbol"], found["leg"])
+        if key in made:
+            proposal["id"] = corrections.nth(proposal["id"], made[key])
+            if taking_back := corrections.took_back(database, key):
+                why = f"{taking_back} took a correction of this position back"
+                proposal["review"] = "; ".join(filter(None, (proposal["review"], why)))
+                proposal["automatic"] = False
+        proposal["state"] = states.get(proposal["id"], "proposed")
 
 
 def _load_ages(connection: duckdb.DuckDBPyConnection, ages: Ages, as_of: datetime, schedule: Schedule | None) -> None:

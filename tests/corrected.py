@@ -14,7 +14,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any, TypeVar
 
-from deployment import Deployment, feed_row
+from deployment import COMMAND, Deployment, feed_row
 
 from recon_core.report import to_json
 from recon_core.state import audit, corrections
@@ -80,7 +80,7 @@ class Corrected(Deployment):
         """Which corrections the book's journal has, and by whom."""
         if not self.sql("SELECT 1 FROM sqlite_master WHERE name = 'recon_corrections'"):
             return []
-        return self.sql("SELECT id, by FROM recon_corrections ORDER BY applied_at, id")
+        return self.sql("SELECT id, by FROM recon_corrections WHERE id <> 'journal' ORDER BY applied_at, id")
 
     def reconciled(self) -> dict[str, Any]:
         """The report of a real run."""
@@ -105,6 +105,18 @@ class Corrected(Deployment):
     def correct(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run ``recon-core correct``."""
         return self.command("correct", *arguments)
+
+    def asking(self, *arguments: str) -> subprocess.Popen[str]:
+        """Start ``recon-core correct``, and come back once it asks."""
+        heard = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+        process = subprocess.Popen([str(COMMAND), "correct", *arguments], cwd=self.folder, text=True, **heard)
+        assert process.stderr is not None
+        asked = ""
+        while not asked.endswith("[y/N]: "):
+            heard_now = process.stderr.read(1)
+            assert heard_now, asked
+            asked += heard_now
+        return process
 
     def records(self) -> list[dict[str, Any]]:
         """The audit records of corrections."""

@@ -15,6 +15,7 @@ from recon_core.book.statements import proposed
 from recon_core.book.writable import open_writable
 from recon_core.book.writer import Change, Writer
 from recon_core.config.settings import BookSettings
+from recon_core.engine import connect
 from recon_core.errors import BookError, BookSetupError, CorrectionError
 
 NOW = datetime(2026, 11, 20, 21, 0, tzinfo=UTC)
@@ -46,8 +47,9 @@ def change(symbol: str = "AAPL", leg: str = "NET", account: str = "MAIN", **side
 
 
 def write(folder: Path, wanted: Change, brokers: Sequence[str] = ("prime",), **settings: Any) -> None:
-    with open_writable(URL, folder) as writable:
-        Writer(writable, BookSettings(database=URL, **settings), "positions", "journal", brokers).write(wanted, by="ann", now=NOW)
+    with open_writable(URL, folder) as writable, connect() as engine:
+        writer = Writer(engine, writable, BookSettings(database=URL, **settings), "positions", "journal", brokers)
+        writer.write(wanted, by="ann", now=NOW)
 
 
 def test_a_symbol_is_found_and_added_by_the_books_own_name_of_it(tmp_path: Path) -> None:

@@ -3,12 +3,30 @@
 from __future__ import annotations
 
 import json
+import re
+import shutil
 import sqlite3
 from contextlib import closing
 from pathlib import Path
 
 import pytest
-from corrected import ALL, DELETE, INSERT, LATER, PERSON, STAMP, UPDATE, Corrected, copied, ids, proposed, with_proposals
+from corrected import (
+    ALL,
+    DELETE,
+    INSERT,
+    LATER,
+    PERSON,
+    STAMP,
+    UPDATE,
+    Corrected,
+    copied,
+    ids,
+    proposed,
+    with_doubt,
+    with_proposals,
+)
+
+from recon_core.state.actor import current_actor
 
 AAPL, MSFT, OLD = (
     ("AAPL", 100.0, 10, "USD", "momentum"), ("MSFT", 50.0, 20, "USD", "momentum"), ("OLD", 7.0, 5, "USD", "momentum")
@@ -158,6 +176,71 @@ def test_the_journal_alone_keeps_a_correction_from_being_made_twice(desk: Correc
     assert done.returncode == 3
     assert "was made at 2026-11-20T00:00:00Z already, by bob; nothing was changed" in done.stderr
     assert desk.book_rows() == AS_IT_WAS
+
+
+def in_doubt(desk: Corrected, *said: str) -> None:
+    """Neither command settles what was begun: one ends with 5, a run warns, and both say these."""
+    steps, before = desk.steps(), desk.book_rows()
+    done = desk.correct(DELETE["id"], *PERSON)
+    assert done.returncode == 5, done.stdout + done.stderr
+    warnings = " ".join(desk.reconciled()["warnings"])
+    for part in (f"correction {UPDATE['id']} of prime/MAIN AAPL is in doubt", *said):
+        assert part in done.stderr
+        assert part in warnings
+    assert (desk.steps(), desk.book_rows()) == (steps, before)
+
+
+@pytest.mark.case("J02")
+@pytest.mark.parametrize("again", [False, True], ids=["gone", "made anew by hand"])
+def test_a_journal_that_is_lost_says_nothing_of_what_was_made(desk: Corrected, again: bool) -> None:
+    assert desk.correct(UPDATE["id"], *PERSON).returncode == 0
+    with_doubt(desk)
+    desk.sql("ALTER TABLE recon_corrections RENAME TO kept")
+    if again:
+        desk.sql('CREATE TABLE recon_corrections (id TEXT PRIMARY KEY, applied_at TEXT, "by" TEXT, before TEXT, after TEXT)')
+    in_doubt(desk, "put that table back as it was; docs/corrections.md")
+    desk.sql("DROP TABLE IF EXISTS recon_corrections")
+    desk.sql("ALTER TABLE kept RENAME TO recon_corrections")
+    assert "was interrupted, and the book was corrected at" in desk.correct(DELETE["id"], *PERSON).stdout
+    assert desk.steps()[-3:] == ["applied", "intent", "applied"]
+
+
+@pytest.mark.case("J02")
+def test_a_journal_that_recon_yaml_names_otherwise_is_not_the_one(desk: Corrected) -> None:
+    assert desk.correct(UPDATE["id"], *PERSON).returncode == 0
+    with_doubt(desk)
+    named = (desk.folder / "recon.yaml").read_text()
+    desk.write("recon.yaml", named.replace("corrections: {", "corrections: {journal: elsewhere, "))
+    in_doubt(desk, "it was begun with the journal recon_corrections, and recon.yaml names elsewhere")
+    assert desk.sql("SELECT name FROM sqlite_master WHERE name = 'elsewhere'") == []
+
+
+@pytest.mark.case("J02")
+def test_what_the_journal_has_and_the_store_does_not_is_recorded_and_can_be_taken_back(desk: Corrected, tmp_path: Path) -> None:
+    shutil.copytree(desk.folder / ".state", tmp_path / "backup")
+    assert desk.correct(UPDATE["id"], *PERSON).returncode == 0
+    shutil.rmtree(desk.folder / ".state")
+    shutil.move(tmp_path / "backup", desk.folder / ".state")
+    done = desk.correct(UPDATE["id"], "--by", "bob", "--yes")
+    assert done.returncode == 0, done.stderr
+    assert re.search(r"was applied at \S+ already, by ann: now recorded", done.stdout)
+    assert (desk.steps(), desk.records()[-1]["after"]["by"]) == (["intent", "applied"], "ann")
+    assert len(desk.journal()) == 1
+    assert desk.correct("--revert", UPDATE["id"], *PERSON).returncode == 0
+    assert desk.book_rows() == AS_IT_WAS
+
+
+@pytest.mark.case("J02")
+def test_what_another_began_while_a_person_was_asked_is_settled_first(desk: Corrected) -> None:
+    """Between the two times that the lock is held another process may begin a correction, and die."""
+    asking = desk.asking(UPDATE["id"], "--by", "bob")
+    assert desk.correct(UPDATE["id"], *PERSON).returncode == 0
+    with_doubt(desk)
+    out, err = asking.communicate("y\n", timeout=60)
+    assert asking.returncode == 2, out + err
+    assert "was interrupted, and the book was corrected at" in out
+    assert "is applied once" in err
+    assert desk.steps() == ["intent", "applied", "intent", "applied"]
 
 
 def test_several_rows_of_one_position_are_left_alone(desk: Corrected) -> None:
@@ -358,14 +441,6 @@ def test_a_run_waits_for_no_correction_and_no_correction_for_a_run(desk: Correct
     assert desk.book_rows() == AS_IT_WAS
 
 
-def test_the_report_says_how_a_proposal_stands(desk: Corrected) -> None:
-    from recon_core.record import _tell_corrections
-
-    report = {"discrepancies": [{"correction": {"id": "C1", "state": "proposed"}}, {"correction": None}]}
-    _tell_corrections(report, {"C1": "requested"})
-    assert report["discrepancies"][0]["correction"] == {"id": "C1", "state": "requested"}
-
-
 def test_a_correction_on_record_that_was_tampered_with_is_found(desk: Corrected) -> None:
     assert desk.correct(UPDATE["id"], *PERSON).returncode == 0
     with closing(sqlite3.connect(desk.folder / ".state" / "recon.sqlite")) as database, database:
@@ -413,6 +488,10 @@ def test_one_person_asks_and_another_approves(two: Corrected) -> None:
     assert "asked for by ann: a missed fill" in done.stdout
     assert two.book_rows()[0] == ("AAPL", 150.0, 12, "USD", "momentum")
     assert two.steps() == ["requested", "approved", "intent", "applied"]
+    user = current_actor().user
+    assert f"the user {user} of the operating system asked for it and approved it, under two names" in done.stderr
+    assert f"approved by bob; the user {user} of the operating system asked" in two.records()[1]["what"]
+    assert [two.records()[-1]["after"][name] for name in ("requested_as", "approved_as")] == [user, user]
     made = two.records()[-1]["after"]
     assert [made[name] for name in ("by", "requested_by", "approved_by", "reason")] == ["ann", "ann", "bob", "a missed fill"]
     assert two.correct("--approve", UPDATE["id"], "--by", "cid", "--yes").returncode == 2

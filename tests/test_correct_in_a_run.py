@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 from test_evidence_in_a_run import Statements, bought
@@ -23,8 +24,10 @@ class Kept(Statements):
             row = ("prime", "MAIN", "AAPL", int(quantity), 187.25, "USD", f"2026-11-{day}T20:00:00Z")
             database.execute("INSERT INTO positions VALUES (?, ?, ?, ?, ?, ?, ?)", row)
         book = "database: 'sqlite:///book.sqlite', table: positions, corrections: {database: 'sqlite:///book.sqlite'}"
-        text = (self.folder / "recon.yaml").read_text().replace("file: book.csv", book)
-        self.write("recon.yaml", text.replace("adapter: ofx\n", "adapter: ofx\n    unchanged: accept\n"))
+        text = (self.folder / "recon.yaml").read_text()
+        if book not in text:
+            text = text.replace("file: book.csv", book).replace("adapter: ofx\n", "adapter: ofx\n    unchanged: accept\n")
+            self.write("recon.yaml", text)
 
     def held(self) -> list[tuple[object, ...]]:
         """What the book holds."""
@@ -76,3 +79,40 @@ def test_a_position_that_the_book_misses_is_added_and_one_that_is_gone_removed(d
     assert (symbol, quantity) == ("AAPL", 50)
     assert str(price) == found["correction"]["after"]["avg_price"]
     assert deployment.report()["verdict"] == "clean"
+
+
+def proposal_of(deployment: Kept) -> dict[str, Any]:
+    """What a run proposes for the one break."""
+    (found,) = deployment.report()["discrepancies"]
+    proposal: dict[str, Any] = found["correction"]
+    return proposal
+
+
+def test_a_corrected_row_that_a_loader_overwrites_is_corrected_again(deployment: Kept) -> None:
+    deployment.day(20, "100", "60", bought("F1", -40, "20261120143100", "190.30", sells=True))
+    names = []
+    for _ in range(3):
+        deployment.keep("100", 20)
+        proposal = proposal_of(deployment)
+        assert proposal_of(deployment)["id"] == proposal["id"], "the same from run to run while nothing is made"
+        assert proposal["automatic"]
+        done = deployment.command("correct", "--all-explained", "--by", "ann", "--yes")
+        assert done.returncode == 0, done.stderr
+        assert deployment.held() == [("AAPL", 60, 187.25)]
+        names.append(proposal["id"])
+    assert len(set(names)) == 3
+
+
+def test_what_a_person_took_back_is_not_made_again_without_one(deployment: Kept) -> None:
+    deployment.day(20, "100", "60", bought("F1", -40, "20261120143100", "190.30", sells=True))
+    deployment.keep("100", 20)
+    first = proposal_of(deployment)["id"]
+    assert deployment.command("correct", first, "--by", "ann", "--yes").returncode == 0
+    assert deployment.command("correct", "--revert", first, "--by", "ann", "--yes").returncode == 0
+    proposal = proposal_of(deployment)
+    assert (proposal["id"] != first, proposal["automatic"]) == (True, False)
+    assert "took a correction of this position back" in proposal["review"]
+    assert "nothing to correct" in deployment.command("correct", "--all-explained", "--by", "ann", "--yes").stdout
+    assert deployment.held() == [("AAPL", 100, 187.25)]
+    assert deployment.command("correct", proposal["id"], "--by", "ann", "--yes").returncode == 0
+    assert deployment.held() == [("AAPL", 60, 187.25)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -11,11 +12,16 @@ from decimal import Decimal
 from typing import Any
 
 from recon_core.book.statements import insert
-from recon_core.book.writable import PLACE, Writable
+from recon_core.book.writable import PLACE, DoubtError, Writable
 from recon_core.errors import BookError, CorrectionError
 from recon_core.sql import identifier
 
 _COLUMNS = ("id", "applied_at", "by", "before", "after")
+
+_WAY_OUT = 'put that table back as it was; docs/corrections.md, "Where the journal is lost", says what else can be done'
+
+IDENTITY = "journal"
+"""The id of the entry by which a journal is known again: its ``by`` is a token that no other has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,13 +55,25 @@ class Journal:
     writable: Writable
     table: str
 
-    def prepare(self) -> None:
-        """Make the table where there is none. Raises CorrectionError where the database refuses."""
+    def prepare(self) -> str:
+        """Make the table where there is none; returns its token. Raises CorrectionError where the database refuses."""
         try:
-            self.find("")
+            known = self.find(IDENTITY)
         except CorrectionError:
             columns = ", ".join(f"{identifier(name)} TEXT{' PRIMARY KEY' if name == 'id' else ''}" for name in _COLUMNS)
             self.writable.change(f"CREATE TABLE IF NOT EXISTS {self.writable.named(self.table)} ({columns})")
+            known = None
+        if known is not None:
+            return known.by
+        try:
+            with self.writable.transaction(self.table):
+                known = self.find(IDENTITY)
+                if known is None:
+                    known = Entry(IDENTITY, "", secrets.token_hex(8), None, None)
+                    self.add(known)
+        except DoubtError as error:
+            raise CorrectionError(f"book {self.writable.name}: the journal {self.table} cannot be made: {error}") from None
+        return known.by
 
     def find(self, name: str) -> Entry | None:
         """The entry of a correction, None where it was not made."""
@@ -71,11 +89,19 @@ class Journal:
         except (ValueError, TypeError, KeyError) as error:
             raise BookError(f"book {self.writable.name} table {self.table}: the entry of {name} is damaged: {error}") from None
 
-    def look(self, name: str) -> Entry | None:
-        """The same once whoever was at work on that correction has ended, however: it has, or never will be, made by them."""
-        self.prepare()
-        with self.writable.transaction(self.table):
-            return self.find(name)
+    def look(self, name: str, token: str) -> Entry | None:
+        """The same once whoever was at work on that correction has ended, however: it has, or never will be, made by them.
+
+        Raises BookError unless the journal is there and has that token: another one says nothing of what was made.
+        """
+        try:
+            with self.writable.transaction(self.table):
+                known, entry = self.find(IDENTITY), self.find(name)
+        except CorrectionError as error:
+            raise BookError(f"its journal {self.table} cannot be read: {error}; {_WAY_OUT}") from None
+        if token and (known is None or known.by != token):
+            raise BookError(f"{self.writable.name}: {self.table} is not the journal that it was begun with; {_WAY_OUT}")
+        return entry
 
     def add(self, entry: Entry) -> None:
         """Add an entry, in the transaction of what it tells of."""

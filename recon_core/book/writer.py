@@ -19,7 +19,6 @@ from recon_core.book.journal import Entry, Journal, Row, given, kept
 from recon_core.book.statements import NUMBERS, Statement, changes, comparable, confirmed, delete, insert, update
 from recon_core.book.writable import PLACE, UNTOUCHED, Writable
 from recon_core.config.settings import BookSettings
-from recon_core.engine import connect
 from recon_core.errors import CorrectionError
 from recon_core.explanation import Key
 from recon_core.model import POSITION_COLUMNS
@@ -53,38 +52,65 @@ class Change:
 
 
 class Writer:
-    """A table of the book, open to be corrected. ``brokers`` are all that recon.yaml names."""
+    """A table of the book, open to be corrected. ``brokers`` are all that recon.yaml names.
 
-    def __init__(self, writable: Writable, settings: BookSettings, table: str, journal: str, brokers: Sequence[str]) -> None:
-        self._writable, self._brokers = writable, brokers
+    Raises CorrectionError where the database refuses to be looked at, or to make the journal.
+    """
+
+    def __init__(
+        self,
+        engine: duckdb.DuckDBPyConnection,
+        writable: Writable,
+        settings: BookSettings,
+        table: str,
+        journal: str,
+        brokers: Sequence[str],
+    ) -> None:
+        self._engine, self._writable, self._brokers = engine, writable, brokers
         self._settings = replace(settings, table=table, query=None)
         self._table, self._quoted = table, writable.named(table)
         self._journal = Journal(writable, journal)
         self._columns = writable.columns(table)
         self._mapped = mapped_columns(self._settings, _Candidates(writable.name, self._columns, ()))
+        self.name, self.token = writable.name, self._journal.prepare()
 
-    def write(self, change: Change, *, by: str, now: datetime) -> Entry:
-        """Make a change, and its entry of the journal. Raises CorrectionError or BookError: then the book is as it was.
+    def write(self, change: Change, *, by: str, now: datetime) -> tuple[Entry, bool]:
+        """Make a change, and its entry of the journal; False beside an entry that was found there: it was made before.
 
-        A DoubtError alone leaves open whether it was made.
+        Raises CorrectionError or BookError: then the book is as it was. A DoubtError alone leaves open whether it was made.
         """
-        self._journal.prepare()
         now = now.astimezone(UTC).replace(microsecond=0)
-        with connect() as engine, self._writable.transaction(self._table):
+        with self._writable.transaction(self._table):
             if made := self._journal.find(change.id):
-                raise CorrectionError(f"{change.id} was made at {made.applied_at} already, by {made.by}; {UNTOUCHED}")
-            held = self._find(engine, change)
+                if not self._is_of(made, change):
+                    raise CorrectionError(f"{change.id} was made at {made.applied_at} already, by {made.by}; {UNTOUCHED}")
+                return made, False
+            held = self._find(change)
             _check_unmoved(change, held, {*self._mapped, *self._settings.defaults})
             wanted = self._wanted(change, held, now)
             self._carry_out(self._statement(change, held, wanted))
-            again = self._read_back(engine, change, wanted)
+            again = self._read_back(change, wanted)
             entry = Entry(change.id, now.isoformat().replace("+00:00", "Z"), by, held, again)
             self._journal.add(entry)
-        return entry
+        return entry, True
 
-    def _find(self, engine: duckdb.DuckDBPyConnection, change: Change) -> Row | None:
+    def _is_of(self, entry: Entry, change: Change) -> bool:
+        """Whether an entry tells of this very change, of the same position."""
+        for wanted, row in ((change.before, entry.before), (change.after, entry.after)):
+            if wanted is None or row is None:
+                if wanted is not None or not (row is None or row.flat):
+                    return False
+                continue
+            named = {name: wanted.get(name) for name in COMPARED if name in self._mapped and name != "updated_at"}
+            if not all(text is None or _same(name, text, row) for name, text in named.items()):
+                return False
+            if (row.read_as["broker"], row.read_as["symbol"]) != (change.key[0], change.key[2]):
+                return False
+        return True
+
+    def _find(self, change: Change) -> Row | None:
         """The row of the position, by the strict reading of a run; one that is flat where there is no other."""
-        found = self._matching(engine, change)
+        found = self._matching(change)
         rows = [row for row in found if not row.flat] or found
         if len(rows) > 1:
             raise CorrectionError(
@@ -92,7 +118,7 @@ class Writer:
             )
         return rows[0] if rows else None
 
-    def _matching(self, engine: duckdb.DuckDBPyConnection, change: Change) -> list[Row]:
+    def _matching(self, change: Change) -> list[Row]:
         broker, account, symbol, leg = change.key
         aliases = self._settings.options.get("aliases") or {}
         names = [symbol, *(theirs for theirs, ours in aliases.items() if ours == symbol)]
@@ -103,17 +129,17 @@ class Writer:
         )
         return [
             row
-            for row in self._read(engine, rows)
+            for row in self._read(rows)
             if row.read_as["broker"] == broker
             and row.read_as["account"] in (account, None)
             and row.read_as["symbol"] == symbol
             and (change.netted or row.read_as["leg"] == leg)
         ]
 
-    def _read(self, engine: duckdb.DuckDBPyConnection, rows: Sequence[tuple[Any, ...]]) -> list[Row]:
+    def _read(self, rows: Sequence[tuple[Any, ...]]) -> list[Row]:
         if not rows:
             return []
-        source = _Candidates(self._writable.name, self._columns, rows)
+        engine, source = self._engine, _Candidates(self._writable.name, self._columns, rows)
         texts = read_rows(engine, "candidates given", self._settings, source)
         mounted = mount_rows(engine, "candidates", texts, self._settings, self._brokers)
         if faults := mounted.describe_faults(engine):
@@ -186,9 +212,9 @@ class Writer:
         if count != 1:
             raise CorrectionError(f"book {self._writable.name}: {count} rows would change where one is meant; {UNTOUCHED}")
 
-    def _read_back(self, engine: duckdb.DuckDBPyConnection, change: Change, wanted: Mapping[str, Any]) -> Row | None:
+    def _read_back(self, change: Change, wanted: Mapping[str, Any]) -> Row | None:
         """The row as the database keeps it now. Raises CorrectionError where that is not what was meant."""
-        row = self._find(engine, change)
+        row = self._find(change)
         if not wanted:
             if row is None or row.flat:
                 return None

@@ -12,7 +12,7 @@ import click
 
 from recon_core.cli.lines import say, wrapped
 from recon_core.cli.stored import by_option, config_option
-from recon_core.errors import ExitCode, NotRecordedError, StateError
+from recon_core.errors import ExitCode, NotRecordedError, ReconError, StateError
 
 if TYPE_CHECKING:
     from recon_core.corrections import Desk, Done
@@ -61,28 +61,44 @@ def correct(
     with opened(config, actor, locked=True) as desk:
         settled = desk.settle()
     if not as_json:
-        _tell(settled)
+        _tell(_certain(settled))
+    _raise_doubts(settled)
     with opened(config, actor, locked=False) as desk:
         offers = _offers(desk, names, approve=approve, revert=revert)
         writes = desk.writes
     done: list[Done] = []
-    trouble: StateError | None = None
+    since: list[Done] = []
+    trouble: ReconError | None = None
     if not as_json:
         _show(offers, writes=writes)
     if writes and offers and (yes or (not as_json and _agreed(len(offers)))):
         with opened(config, actor, locked=True) as desk:
             try:
+                since = desk.settle()  # what another process began while somebody was asked here
+                settled += since
+                _raise_doubts(since)
                 for offer in offers:
                     done.append(_made(desk, offer.correction, approve=approve, reason=reason))
-            except StateError as error:  # what was made before it is told all the same
+            except ReconError as error:  # what was made before it is told all the same
                 trouble = error
     if as_json:
         click.echo(json.dumps(_as_json(settled, offers, done), indent=2, ensure_ascii=False))
     else:
-        _tell(done)
+        _tell([*_certain(since), *done])
     if trouble:
         raise trouble
     return _exit_code(offers, done) if writes else ExitCode.CLEAN
+
+
+def _certain(settled: Sequence[Done]) -> list[Done]:
+    """Those that are not in doubt any more."""
+    return [each for each in settled if not isinstance(each.error, StateError)]
+
+
+def _raise_doubts(settled: Sequence[Done]) -> None:
+    """Raise StateError while one is in doubt: nothing else is corrected then."""
+    if doubts := [each.said for each in settled if isinstance(each.error, StateError)]:
+        raise StateError("\n".join(doubts))
 
 
 def _offers(desk: Desk, names: Sequence[str], *, approve: str | None, revert: str | None) -> list[Offer]:
@@ -128,6 +144,8 @@ def _tell(done: Sequence[Done]) -> None:
             click.echo(f"recon-core: {text}", err=True)
         else:
             say(text)
+        if each.warning:
+            click.echo(f"recon-core: {each.correction.id}: {each.warning}", err=True)
 
 
 def _show(offers: Sequence[Offer], *, writes: bool) -> None:

@@ -6,6 +6,7 @@ where it is what that record says.
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -37,8 +38,9 @@ class Correction:
     """One correction as it stands. ``before`` and ``after`` are as it was proposed, ``journal`` as the book's journal has it.
 
     ``run_id`` is the run whose report proposes it, ``break_id`` and ``episode`` what it is to end. ``sql`` is how it would be made
-    elsewhere, ``database`` where it is made, without a password. ``reverts`` names the correction that it takes back,
-    ``reverted_by`` the one that took it back. ``why`` is why it was refused, or what it gave way to.
+    elsewhere, ``database`` where it is made, without a password; ``journal_table`` and ``journal_token`` are the journal that it
+    was begun with. ``requested_as`` and ``approved_as`` are users of the operating system. ``reverts`` names the correction that it
+    takes back, ``reverted_by`` the one that took it back. ``why`` is why it was refused, or what it gave way to.
     """
 
     id: str
@@ -59,9 +61,13 @@ class Correction:
     reason: str | None = None
     requested_at: str | None = None
     requested_by: str | None = None
+    requested_as: str | None = None
     approved_by: str | None = None
+    approved_as: str | None = None
     applied_at: str | None = None
     database: str = ""
+    journal_table: str = ""
+    journal_token: str = ""
     journal: Mapping[str, Any] | None = None
     reverts: str | None = None
     reverted_by: str | None = None
@@ -133,6 +139,25 @@ def that_ended(database: Database, key: Sequence[str], break_type: str) -> str |
     )
     made = (find(database, row[0]) for row in rows)
     return next((correction.id for correction in made if correction and correction.reverts is None), None)
+
+
+def nth(name: str, made: int) -> str:
+    """The id of a proposal where ``made`` corrections of its position were made before: what is to be done again is another one."""
+    return "C" + hashlib.sha256(f"{name} after {made}".encode()).hexdigest()[:16] if made else name
+
+
+def made_before(database: Database) -> dict[Key, int]:
+    """By position, how many corrections of it were made, whether or not they were taken back."""
+    counted = (
+        f"SELECT {', '.join(_KEY)}, count(*) FROM corrections WHERE state IN ('applied', 'reverted') GROUP BY {', '.join(_KEY)}"
+    )
+    return {(broker, account, symbol, leg): count for broker, account, symbol, leg, count in database.execute(counted)}
+
+
+def took_back(database: Database, key: Sequence[str]) -> str | None:
+    """The id of the newest correction of a position that stands, where it took another back."""
+    stand = [correction for correction in of_position(database, key) if correction.state == "applied"]
+    return stand[-1].id if stand and stand[-1].reverts else None
 
 
 def states(database: Database) -> dict[str, str]:
