@@ -216,6 +216,18 @@ def test_a_journal_that_recon_yaml_names_otherwise_is_not_the_one(desk: Correcte
 
 
 @pytest.mark.case("J02")
+def test_one_in_doubt_keeps_no_other_from_being_settled(desk: Corrected) -> None:
+    assert desk.correct(UPDATE["id"], DELETE["id"], *PERSON).returncode == 0
+    with_doubt(desk)
+    with_doubt(desk, DELETE["id"])
+    desk.sql("UPDATE recon_corrections SET before = 'torn' WHERE id = ?", UPDATE["id"])
+    warnings = desk.reconciled()["warnings"]
+    assert any("prime/MAIN AAPL is in doubt" in told and "is damaged" in told for told in warnings)
+    assert any("prime/MAIN OLD was interrupted, and the book was corrected at" in told for told in warnings)
+    assert desk.steps()[-1] == "applied"
+
+
+@pytest.mark.case("J02")
 def test_what_the_journal_has_and_the_store_does_not_is_recorded_and_can_be_taken_back(desk: Corrected, tmp_path: Path) -> None:
     shutil.copytree(desk.folder / ".state", tmp_path / "backup")
     assert desk.correct(UPDATE["id"], *PERSON).returncode == 0
