@@ -44,8 +44,9 @@ PAIR_COLUMNS: dict[str, str] = {
 """The columns of ``pairs``, and their types: the documented view that rules see."""
 
 EXPLAINED_COLUMNS = {"explained": "BOOLEAN", "residual": QUANTITY, "cause": "VARCHAR"}
-"""What is known of why quantities differ: whether nothing is left over, what is (book - broker), and the cause. NULL where they do
-not differ, or a side is unproven; of what was not looked into false, the whole difference and UNEXPLAINED."""
+"""What is known of why quantities differ: whether nothing is left over and nothing in doubt, what is left over (book - broker), and
+the cause. NULL where they do not differ, or a side is unproven; of what was not looked into false, the whole difference and
+UNEXPLAINED."""
 
 BREAK_COLUMNS = PAIR_COLUMNS | {"type": "VARCHAR", "severity": "VARCHAR", "impact": MONEY} | EXPLAINED_COLUMNS
 """What ``halt: {when: ...}`` sees: the pair, the break's type, severity and impact (NULL where unknown), and what explains it."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, date, datetime
 from decimal import Decimal, localcontext
 
 from recon_core import inferences, reasons
@@ -97,14 +97,23 @@ class _Desk:
         """The explanation that a set of terms gives."""
         terms = self._stamped(self._of_parts(difference.key, found.terms))
         why = reasons.of(terms, lag=difference.settlement_lag)
-        if early:
-            why += "; " + reasons.early(terms, difference)
+        doubts = [reasons.early(terms, difference)] if early else []
         if found.ties:
-            why += "; " + reasons.ties(found.ties)
+            doubts.append(reasons.ties(found.ties))
         if not found.exhaustive:
-            why += "; " + reasons.NOT_ALL_TRIED
-        whole = _explanation(difference, terms, why, ties=found.ties, inferred=any(term.kind == "book_fill" for term in terms))
-        return replace(whole, exhaustive=found.exhaustive)
+            doubts.append(reasons.NOT_ALL_TRIED)
+        doubts += self._unread(difference.key)
+        inferred = any(term.kind == "book_fill" for term in terms)
+        return _explanation(difference, terms, why, ties=found.ties, inferred=inferred, doubts=doubts)
+
+    def _unread(self, key: Key) -> list[str]:
+        """What the broker may have told of a position besides, and what of it cannot be used."""
+        incomplete = self._told is not None and not self._told.evidence.complete
+        return [*([self._incomplete()] if incomplete else []), *self._bearing.aside.get(key, ())]
+
+    def _incomplete(self) -> str:
+        why = self._told.evidence.reason if self._told else ""
+        return f"evidence is not complete: {why or 'the broker does not say why'}"
 
     def _of_parts(self, key: Key, terms: Sequence[Term]) -> list[Term]:
         """Fills of an order of which the book seems to have others: where it is not known by id which ones the book has."""
@@ -164,30 +173,42 @@ class _Desk:
         if late.places:
             more.append(reasons.overdue([overdue[place] for place in late.places]))
         if self._told is not None and not self._told.evidence.complete:
-            more.append(f"evidence is not complete: {self._told.evidence.reason or 'the broker does not say why'}")
+            more.append(self._incomplete())
         return more + self._bearing.notes[: reasons.SHOWN]
 
 
-def _explanation(difference: Difference, terms: Sequence[Term], why: str, *, ties: int = 0, inferred: bool = False) -> Explanation:
-    """What the terms explain of the difference; nothing where there are none."""
+def _explanation(
+    difference: Difference, terms: Sequence[Term], why: str, *, ties: int = 0, inferred: bool = False, doubts: Sequence[str] = ()
+) -> Explanation:
+    """What the terms explain of the difference; nothing where there are none. ``doubts`` are those that no cause tells."""
     residual = difference.quantity_difference - sum((term.effect for term in terms), Decimal(0)) or Decimal(0)
     if not terms:
         return Explanation(status="UNEXPLAINED", cause="UNEXPLAINED", causes=("UNEXPLAINED",), residual=residual, why=why)
     greatest = max(terms, key=lambda term: abs(term.quantity))
+    causes = tuple(sorted({term.cause for term in terms}))
     settling = [term.settles_on for term in terms if term.cause == "UNSETTLED" and term.settles_on]
     return Explanation(
         status="PARTLY" if residual else "EXPLAINED",
         cause=greatest.cause,
         residual=residual,
         terms=tuple(terms),
-        causes=tuple(sorted({term.cause for term in terms})),
+        causes=causes,
         inferred=inferred,
         ties=ties,
         why=why,
+        doubt="" if residual else "; ".join([*reasons.doubts(causes, inferred=inferred), *doubts]),
         clears_on=max(settling, default=None),
-        diverged_on=min(term.on for term in terms),
+        diverged_on=_parted(terms, difference.agreed_at),
         event=next((term.event for term in (greatest, *terms) if term.event), None),
     )
+
+
+def _parted(terms: Sequence[Term], agreed: datetime | None) -> date | None:
+    """The first day on which a term moved one side alone; None where only rows from before the last agreement would say it."""
+    if agreed is None:
+        return min(term.on for term in terms)
+    first = agreed.astimezone(UTC).date()
+    return min((max(term.on, first) for term in terms if since(term, agreed)), default=None)
 
 
 def _digest(source: str, digests: Mapping[str, str]) -> str | None:

@@ -394,7 +394,7 @@ def digests(answer: EvidenceAnswer) -> dict[str, str]:
 def _load(connection: duckdb.DuckDBPyConnection, explanations: Mapping[Key, Explanation]) -> None:
     """The table that ``match.find`` joins."""
     columns = dict.fromkeys(KEY_COLUMNS, "VARCHAR") | EXPLAINED_COLUMNS
-    rows = [(*key, found.explained, f"{found.residual:f}", found.cause) for key, found in explanations.items()]
+    rows = [(*key, found.certain, f"{found.residual:f}", found.cause) for key, found in explanations.items()]
     values = [[row[place] for row in rows] for place in range(len(columns))]
     typed = ", ".join(f"unnest(CAST(? AS {kind}[])) AS {name}" for name, kind in columns.items())
     connection.execute(f"CREATE OR REPLACE TEMP TABLE explained AS SELECT {typed}", values)

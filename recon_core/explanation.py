@@ -129,10 +129,10 @@ class Explanation:
 
     ``cause`` is that of the term with the greatest quantity, ``causes`` those of all terms. ``inferred`` says that no record of
     the broker's states it (a split read off quantity and price, an absence of evidence). ``ties`` is how many other sets of
-    evidence add up to the same (counted up to 100), so that which of them it was cannot be told from quantities; not
-    ``exhaustive`` says that there were too many to try them all. ``why`` is a
-    sentence. ``clears_on`` is the day by which what is unsettled must be gone, ``diverged_on`` the first day on which the sides
-    parted. ``event`` names what other positions may be explained by, too: a corporate action.
+    evidence add up to the same (counted up to 100), so that which of them it was cannot be told from quantities. ``why`` is a
+    sentence, ``doubt`` says why a person must look although the figures add up (empty: nothing speaks against them). ``clears_on``
+    is the day by which what is unsettled must be gone, ``diverged_on`` the first day on which the sides parted, never before they
+    last agreed. ``event`` names what other positions may be explained by, too: a corporate action.
     """
 
     status: Status
@@ -142,8 +142,8 @@ class Explanation:
     causes: tuple[str, ...] = ()
     inferred: bool = False
     ties: int = 0
-    exhaustive: bool = True
     why: str = ""
+    doubt: str = ""
     clears_on: date | None = None
     diverged_on: date | None = None
     event: str | None = None
@@ -152,6 +152,11 @@ class Explanation:
     def explained(self) -> bool:
         """Whether nothing of the difference is left over."""
         return self.status == "EXPLAINED"
+
+    @property
+    def certain(self) -> bool:
+        """Whether nothing is left over, and nothing speaks against what was found."""
+        return self.explained and not self.doubt
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -149,8 +149,8 @@ def _take(connection: duckdb.DuckDBPyConnection, kind: Kind, members: str, *, at
 
 
 def _events(connection: duckdb.DuckDBPyConnection, explanations: Mapping[Key, Explanation]) -> str:
-    """The breaks that one event explains: of positions that have it as their explanation."""
-    told = [(*key, found.event, found.cause) for key, found in explanations.items() if found.event is not None]
+    """The breaks that one event explains: all of the difference, and without a doubt."""
+    told = [(*key, found.event, found.cause) for key, found in explanations.items() if found.event is not None and found.certain]
     if not told:
         return ""
     columns = ("broker", "account", "symbol", "leg", "event", "cause")

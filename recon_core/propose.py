@@ -61,7 +61,9 @@ def propose(
         after["updated_at"] = _iso(as_of)
         if before is None:
             after["opened_at"] = min((_iso(term.at) for term in missed if term.at is not None), default=None)
-    doubts = _doubts(explanation, lots=lots)
+    doubts = [explanation.doubt] if explanation.doubt else []
+    if lots:
+        doubts.append("the book may hold this position in several rows")
     review = [*doubts, *_remarks(difference, found, before, after, whole=whole), *found.notes]
     since = episode_first_seen or as_of
     return Proposal(
@@ -95,24 +97,6 @@ def _after(difference: Difference, target: Decimal, found: Outcome, before: Row 
         if theirs[name] is not None and after[name] is not None:
             after[name] = theirs[name]
     return {**after, "quantity": plain(target), "avg_price": after["avg_price"] if price is None else plain(price)}
-
-
-def _doubts(explanation: Explanation, *, lots: bool) -> list[str]:
-    """Why a person must look before the change is made."""
-    doubts = []
-    if explanation.inferred:
-        doubts.append("inferred: no record of the broker's states it")
-    if "PHANTOM" in (explanation.cause, *explanation.causes):
-        doubts.append("nothing at the broker ever made this position: check that it was never held")
-    if "UNCLASSIFIED" in (explanation.cause, *explanation.causes):
-        doubts.append("the broker booked it as something that is not known here")
-    if explanation.ties:
-        doubts.append(f"{explanation.ties} other sets of evidence add up to the same")
-    if not explanation.exhaustive:
-        doubts.append("there is too much evidence to try every combination of it: another may add up to the same")
-    if lots:
-        doubts.append("the book may hold this position in several rows")
-    return doubts
 
 
 def _remarks(difference: Difference, found: Outcome, before: Row | None, after: Row | None, *, whole: bool) -> list[str]:

@@ -9,13 +9,17 @@ from decimal import Decimal
 from recon_core.bookings import SPLITS
 from recon_core.explanation import Difference, Term
 from recon_core.subsets import MOST_TIES
-from recon_core.terms import Told
+from recon_core.terms import Told, since
 from recon_core.written_numbers import without_zeros
 
 SHOWN = 3
 RATIO_KINDS = SPLITS | {"stock_dividend"}
 NOT_ALL_TRIED = "there are too many rows to try every combination of them"
 _WORDS = {"fee_in_kind": "a fee in kind", "unclassified": "a booking of a kind that is not known"}
+_DOUBTFUL = {
+    "PHANTOM": "nothing at the broker ever made it: check that it was never held",
+    "UNCLASSIFIED": "the broker booked it as something that is not known here",
+}
 _LACKS = "which the book does not have"
 
 
@@ -41,8 +45,14 @@ def of(terms: Sequence[Term], *, lag: str | None) -> str:
 def early(terms: Sequence[Term], difference: Difference) -> str:
     """That rows are older than the last agreement."""
     agreed = moment(difference.agreed_at) if difference.agreed_at else ""
-    old = [term for term in terms if difference.agreed_at and (term.at or _midnight(term)) <= difference.agreed_at]
+    old = [term for term in terms if difference.agreed_at and not since(term, difference.agreed_at)]
     return f"{_count(len(old), 'row')} of it older than the last agreement ({agreed}), as if it came late to the broker's account"
+
+
+def doubts(causes: Sequence[str], *, inferred: bool) -> list[str]:
+    """Why a person must look at what has these causes."""
+    found = ["inferred: no record of the broker's states it"] if inferred else []
+    return found + [_DOUBTFUL[cause] for cause in causes if cause in _DOUBTFUL]
 
 
 def ties(count: int) -> str:
@@ -153,7 +163,3 @@ def _listed(shown: Sequence[str], kind: str, terms: Sequence[Term], who: str = "
 
 def _count(many: int, what: str) -> str:
     return f"{many:,} {what}{'' if many == 1 else 's'}"
-
-
-def _midnight(term: Term) -> datetime:
-    return datetime(term.on.year, term.on.month, term.on.day, tzinfo=UTC)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Literal, TypeVar
 
 from recon_core.bookings import bookings
@@ -12,6 +12,9 @@ from recon_core.evidence import Evidence, Fill, Movement
 from recon_core.explanation import Difference, Key, Term
 from recon_core.instruments import Instruments, Named
 from recon_core.own_fills import OwnFills
+
+_WESTERNMOST = timedelta(hours=12)
+"""How much later than in UTC a day ends at the date line: after midnight UTC a broker in New York still books on the day before."""
 
 _Row = TypeVar("_Row", Fill, Movement)
 
@@ -43,7 +46,8 @@ class Bearing:
     """What bears on each position, oldest first: what the broker has and the book may lack.
 
     ``by_id`` says that the fills among them are known not to be in the book, and all of them. ``overdue`` is what was to settle by
-    now, on the side that counts by settlement. ``touched`` are the positions of which anything was told at all.
+    now, on the side that counts by settlement. ``touched`` are the positions of which anything was told at all, ``aside`` says of
+    which rows were told that do not count, and why.
     """
 
     by_id: bool = False
@@ -51,14 +55,15 @@ class Bearing:
     overdue: dict[Key, list[Term]] = field(default_factory=dict)
     touched: set[Key] = field(default_factory=set)
     notes: list[str] = field(default_factory=list)
+    aside: dict[Key, list[str]] = field(default_factory=dict)
 
 
 def terms_of(told: Told, differences: Sequence[Difference], *, as_of: datetime) -> Bearing:
     """The terms of each position, none later than ``as_of``, and what could not be used, and why."""
     bearing = Bearing()
     instruments = Instruments(differences, told.aliases, net=told.legs == "net")
-    fills = _once(told.evidence.fills, told, bearing.notes)
-    movements = _once(told.evidence.movements, told, bearing.notes)
+    fills = _once(told.evidence.fills, told, instruments, bearing)
+    movements = _once(told.evidence.movements, told, instruments, bearing)
     own = OwnFills(told.book_fills, told.book_orders, [*fills, *movements], since=told.since, as_of=as_of)
     bearing.by_id = own.usable
     bearing.notes += own.notes
@@ -92,33 +97,43 @@ def not_after(term: Term, as_of: datetime) -> bool:
 
 
 def since(term: Term, agreed_at: datetime) -> bool:
-    """Whether it may have happened after then: of a day without an hour, on that very day."""
-    return term.at > agreed_at if term.at else term.on >= min(agreed_at.date(), agreed_at.astimezone(UTC).date())
+    """Whether it may have happened after then: what has a day and no hour, where that day was not over everywhere."""
+    return term.at > agreed_at if term.at else term.on >= (agreed_at.astimezone(UTC) - _WESTERNMOST).date()
 
 
-def _once(rows: Sequence[_Row], told: Told, notes: list[str]) -> list[tuple[str, _Row]]:
-    """Each row once, with the book's name of its account: of two with one id one, and neither where they contradict each other."""
-    first: dict[tuple[str | None, str], _Row] = {}
-    doubtful: set[tuple[str | None, str]] = set()
-    for row in rows:
-        known = first.setdefault((row.account, row.id), row)
-        if known is not row and _content(known) != _content(row):
-            doubtful.add((row.account, row.id))
-    for account, identity in sorted(doubtful, key=lambda key: (key[0] or "", key[1])):
-        notes.append(f"rows of {account or 'no account'} with the id {identity} contradict each other: none of them counts")
-    named = [
-        (told.accounts.get(row.account, row.account) if row.account else told.account or "", row)
-        for key, row in first.items()
-        if key not in doubtful
-    ]
-    if nameless := sum(not account for account, _ in named):
-        notes.append(f"{nameless:,} row{'s' if nameless > 1 else ''} without an account, and none is configured: not counted")
-    return named
+def _once(rows: Sequence[_Row], told: Told, instruments: Instruments, bearing: Bearing) -> list[tuple[str, _Row]]:
+    """Each row once, with the book's name of its account: of two with one id one, and neither where they contradict each other.
+
+    An id is one of an account and, at some venues, of a symbol. A row without an account is that of the same id which has one.
+    """
+    named = [(told.accounts.get(row.account, row.account) if row.account else told.account or "", row) for row in rows]
+    whose: dict[tuple[str, str | None, str], str] = {}
+    for account, row in named:
+        if row.account:
+            whose[account, row.symbol, row.id] = min(row.account, whose.get((account, row.symbol, row.id), row.account))
+    first: dict[tuple[str, str | None, str], tuple[str, _Row]] = {}
+    doubtful: dict[tuple[str, str | None, str], list[tuple[str, _Row]]] = {}
+    for account, row in named:
+        key = (row.account or whose.get((account, row.symbol, row.id), ""), row.symbol, row.id)
+        known = first.setdefault(key, (account, row))
+        if _content(known[1]) != _content(row):
+            doubtful.setdefault(key, [known]).append((account, row))
+    for (owner, _, identity), some in sorted(doubtful.items(), key=lambda item: (item[0][0], item[0][2], item[0][1] or "")):
+        note = f"rows of {owner or 'no account'} with the id {identity} contradict each other: none of them counts"
+        bearing.notes.append(note)
+        for position in {each.key for account, row in some for each in instruments.named(account, _name(row))}:
+            bearing.aside.setdefault(position, []).append(note)
+    once = [each for key, each in first.items() if key not in doubtful]
+    if nameless := sum(not account for account, _ in once):
+        bearing.notes.append(
+            f"{nameless:,} row{'s' if nameless > 1 else ''} without an account, and none is configured: not counted"
+        )
+    return once
 
 
 def _content(row: _Row) -> _Row:
-    """All that a row says of what happened; it may stand in two places."""
-    return replace(row, source="", raw="")
+    """All that a row says of what happened; it may stand in two places, and in one of them without its account."""
+    return replace(row, account=None, source="", raw="")
 
 
 def _put(terms: dict[Key, list[Term]], term: Term) -> None:
@@ -153,8 +168,9 @@ def _take_own(unknown: Sequence[Fill], instruments: Instruments, told: Told, bea
             _put(bearing.terms, replace(term, kind="book_fill", quantity=fill.quantity.copy_negate()))
 
 
-def _name(fill: Fill) -> Named:
-    return Named(fill.symbol, fill.raw_symbol, fill.isin, fill.cusip, fill.currency, fill.leg)
+def _name(row: Fill | Movement) -> Named:
+    leg = row.leg if isinstance(row, Fill) else "NET"
+    return Named(row.symbol, row.raw_symbol, row.isin, row.cusip, row.currency, leg)
 
 
 def _filled(fill: Fill, position: Difference, cause: str) -> Term:

@@ -394,6 +394,7 @@ def explained(**changes: Any) -> Report:
         "residual": "0",
         "inferred": False,
         "ties": 0,
+        "doubt": "",
         "why": "the broker sold 5 at 190.00 on 2026-11-20 14:31 UTC (fill F1), which the book does not have",
         "clears_on": None,
         "diverged_on": "2026-11-20",

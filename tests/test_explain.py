@@ -83,7 +83,7 @@ def test_of_several_sets_the_fewest_then_the_latest_is_named_and_the_others_are_
     fills = [fill("50", "f1", hours(9)), fill("50", "f2", hours(3)), fill("20", "f3", hours(2)), fill("30", "f4", hours(1))]
     found = explained(difference("0", "50"), fills=fills)
     assert (names(found), found.ties) == (["f2"], 2)
-    assert "2 other sets of rows add up to the same" in found.why
+    assert found.doubt == "2 other sets of rows add up to the same: which it was, quantities cannot tell"
     assert names(explained(difference("0", "50"), fills=[fill("50", "b"), fill("50", "a")])) == ["b"]
 
 
@@ -94,7 +94,8 @@ def test_what_was_agreed_is_not_looked_at_again_unless_nothing_later_explains():
     assert (names(found), found.ties) == (["f1", "f2"], 0)
     late = explained(one, fills=fills[:2])
     assert names(late) == ["old"]
-    assert "1 row of it older than the last agreement (2026-11-19 21:00 UTC)" in late.why
+    assert (late.explained, late.certain, late.diverged_on) == (True, False, None), "an equality since then was proven"
+    assert late.doubt.startswith("1 row of it older than the last agreement (2026-11-19 21:00 UTC)")
     assert not explained(one, fills=[fill("50", "f1", hours(-1))]).explained, "what happens after the run"
 
 
@@ -107,6 +108,54 @@ def test_a_row_that_came_twice_counts_once_and_one_that_contradicts_itself_not_a
     accounts = [difference("0", "50"), difference("0", "40", account="HEDGE")]
     both = explained_all(accounts, fills=[fill("50", "f1"), fill("40", "f1", account="HEDGE")])
     assert [each.status for each in both] == ["EXPLAINED", "EXPLAINED"], "ids are of an account"
+
+
+def test_a_row_that_names_no_account_is_the_one_that_does():
+    fills = [fill("50", "f1", account="U1"), fill("50", "f1", account=None)]
+    accounts = {"accounts": {"U1": "MAIN"}, "account": "MAIN"}
+    for some in (fills, fills[::-1]):
+        assert outcome(explained(difference("0", "100"), fills=some, **accounts)) == ("PARTLY", "MISSED_FILL", "-50")
+
+
+def test_one_id_of_two_symbols_is_two_rows():
+    fills = [fill("50", "f1"), fill("40", "f1", symbol="MSFT")]
+    assert explained(difference("0", "50"), fills=fills).certain
+
+
+@pytest.mark.parametrize(
+    ("more", "doubt"),
+    [
+        ({"complete": False, "reason": "page 3 failed"}, "evidence is not complete: page 3 failed"),
+        ({"movements": [moved("unclassified", "50")], "fills": []}, "the broker booked it as something that is not known here"),
+        (
+            {"fills": [fill("50", "f1"), fill("9", "f2"), fill("8", "f2")]},
+            "rows of MAIN with the id f2 contradict each other: none of them counts",
+        ),
+        ({"fills": [fill("50", "f1"), fill("9", "f2", symbol="KO"), fill("8", "f2", symbol="KO")]}, ""),
+    ],
+)
+def test_what_speaks_against_an_explanation_is_its_doubt(more, doubt):
+    found = explained(difference("0", "50"), **({"fills": [fill("50")]} | more))
+    assert (found.status, found.doubt, found.certain) == ("EXPLAINED", doubt, not doubt)
+
+
+def test_too_many_rows_to_try_are_a_doubt():
+    quantities = [str(3**number) for number in range(1, 75)]
+    one = difference("0", str(3**10 + 3**40))
+    found = explained(one, fills=[fill(quantity, f"f{quantity}") for quantity in quantities])
+    assert (found.status, found.doubt) == ("EXPLAINED", "there are too many rows to try every combination of them")
+
+
+def test_a_part_is_no_doubt():
+    assert not explained(difference("0", "60"), fills=[fill("50", "f1"), fill("50", "f2")], complete=False).doubt
+
+
+def test_a_movement_of_the_day_before_midnight_in_utc_is_later_than_an_agreement_after_it():
+    one = difference("0", "50", agreed_at=AS_OF.replace(hour=0, minute=30))
+    found = explained(one, movements=[moved("transfer", "50", on=days(1))])
+    assert (found.certain, found.diverged_on) == (True, TODAY), "that day was not over in New York"
+    noon = replace(one, agreed_at=AS_OF.replace(hour=12))
+    assert not explained(noon, movements=[moved("transfer", "50", on=days(1))]).certain
 
 
 def test_evidence_is_known_by_account_alias_identifier_symbol_and_form():

@@ -247,3 +247,16 @@ def test_what_one_event_explains_is_one_incident_over_all_accounts_of_the_broker
     assert f"recon-core breaks explain {incident['breaks'][0]}" in incident["action"]
     assert {item["explanation"]["status"] for item in report["discrepancies"] if item["incident"]} == {"EXPLAINED"}
     assert [item["symbol"] for item in report["discrepancies"] if not item["incident"]] == ["PG"]
+
+
+def test_what_an_event_explains_in_part_or_in_doubt_is_no_incident_of_it(deployment: Deployment) -> None:
+    incomplete = textwrap.dedent(SPLIT).replace("complete=True", "complete=False")
+    imports = (
+        "from datetime import UTC, date, datetime\nfrom decimal import Decimal\nfrom recon_core import CorporateAction, Evidence\n"
+    )
+    deployment.write_drop_in("brokers", "split", imports + incomplete)
+    deployment.book([book_row("AAPL", "100", account="A"), book_row("AAPL", "10", account="B"), book_row("KO", "1", account="B")])
+    report = deployment.report()
+    assert "event" not in {kind for kind, _, _ in told(report)}
+    doubts = {item["explanation"]["doubt"] for item in report["discrepancies"] if item["symbol"] == "AAPL"}
+    assert doubts == {"evidence is not complete: the broker does not say why"}

@@ -22,7 +22,7 @@ def correction(report: dict[str, Any]) -> dict[str, Any]:
 
 
 def test_a_missed_sale_is_proposed_with_what_it_made(deployment: Statements) -> None:
-    deployment.day(20, "100", "60", bought("F1", -40, "20261120143100", "190.30", sells=True))
+    deployment.day(20, "100", "60", bought("F1", -40, "20261120143100", "190.30", sells=True), start="20261001")
     found = correction(deployment.report())
     assert (found["kind"], found["state"], found["automatic"], found["review"]) == ("update", "proposed", True, "")
     changed = {name: (found["before"][name], text) for name, text in found["after"].items() if text != found["before"][name]}
@@ -38,7 +38,7 @@ def test_a_missed_sale_is_proposed_with_what_it_made(deployment: Statements) -> 
 
 def test_the_policy_says_how_profit_is_reckoned(deployment: Statements) -> None:
     deployment.write("policies.yaml", "version: 1\ncorrections: {pnl: fifo}\nrules: {QUANTITY_MISMATCH: {}}\n")
-    deployment.day(20, "100", "60", bought("F1", -40, "20261120143100", "190.30", sells=True))
+    deployment.day(20, "100", "60", bought("F1", -40, "20261120143100", "190.30", sells=True), start="20261001")
     assert correction(deployment.report())["pnl"]["method"] == "fifo"
 
 
@@ -58,7 +58,7 @@ def test_what_is_explained_in_part_has_no_proposal(deployment: Statements) -> No
 
 
 def test_a_book_of_lots_is_not_corrected_without_a_look(deployment: Statements) -> None:
-    deployment.day(20, "100", "150", bought("F1", 50, "20261120143100"))
+    deployment.day(20, "100", "150", bought("F1", 50, "20261120143100"), start="20261001")
     text = (deployment.folder / "recon.yaml").read_text().replace("file: book.csv", "file: book.csv, lots: true")
     deployment.write("recon.yaml", text)
     found = correction(deployment.report())

@@ -269,12 +269,18 @@ def test_what_explains_a_break_and_what_would_mend_it_stand_under_it() -> None:
     [
         ({"inferred": True, "cause": "CORPORATE_ACTION"}, "explained (CORPORATE_ACTION, inferred): the broker"),
         ({"status": "PARTLY", "residual": "2"}, "partly explained (MISSED_FILL), 2 left over: the broker"),
-        ({"ties": 1}, "the book does not have; 1 other set of evidence would do as well"),
+        ({"doubt": "page 3 failed"}, "explained (MISSED_FILL, in doubt): the broker"),
+        ({"doubt": "page 3 failed"}, "the book does not have; page 3 failed"),
         ({"clears_on": "2026-11-24", "cause": "UNSETTLED"}, "the book does not have; clears on 2026-11-24"),
     ],
 )
 def test_doubt_about_an_explanation_is_said_with_it(changes: samples.Report, words: str) -> None:
     assert words in text_of(samples.report(samples.discrepancy(explanation=samples.explained(**changes))))
+
+
+def test_a_doubt_that_the_correction_tells_is_said_once() -> None:
+    told = {"explanation": samples.explained(doubt="page 3 failed"), "correction": samples.proposed(review="page 3 failed; new")}
+    assert text_of(samples.report(samples.discrepancy(**told))).count("page 3 failed") == 1
 
 
 @pytest.mark.parametrize(

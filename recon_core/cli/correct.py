@@ -24,7 +24,7 @@ _SHOWN = ("quantity", "avg_price", "currency", "multiplier", "opened_at")
 
 @click.command()
 @click.argument("names", metavar="[ID]...", nargs=-1)
-@click.option("--all-explained", is_flag=True, help="All that are explained without a doubt: none inferred, no PHANTOM.")
+@click.option("--all-explained", is_flag=True, help="All that are explained without a doubt.")
 @click.option("--approve", metavar="CORRECTION", help="Approve, as another person, what somebody asked for; it is made then.")
 @click.option("--revert", metavar="CORRECTION", help="Take back one that was applied, where the row is still as it left it.")
 @by_option

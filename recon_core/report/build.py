@@ -184,6 +184,7 @@ def _explanation(explanation: Explanation, difference: Difference | None) -> dic
         "inferred": explanation.inferred,
         "ties": explanation.ties,
         "why": redacted(explanation.why),
+        "doubt": redacted(explanation.doubt),
         "clears_on": _day(explanation.clears_on),
         "diverged_on": _day(explanation.diverged_on),
         "last_agreed": last_agreed and iso(last_agreed),

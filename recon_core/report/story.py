@@ -23,14 +23,13 @@ def told(found: Mapping[str, Any], report: Mapping[str, Any]) -> Iterator[str]:
         return
     yield from _line(_since(found, explanation))
     share = {"EXPLAINED": "Explained", "PARTLY": "Partly explained", "UNEXPLAINED": "Not explained"}[explanation["status"]]
-    inferred = ", inferred: no record of the broker's states it" if explanation["inferred"] else ""
-    yield from _line(f"{share} ({', '.join(explanation['causes'])}){inferred}: {visible(explanation['why']) or 'no reason given'}.")
+    yield from _line(f"{share} ({', '.join(explanation['causes'])}): {visible(explanation['why']) or 'no reason given'}.")
+    if explanation["doubt"]:
+        yield from _line(f"In doubt: {visible(explanation['doubt'])}.")
     for term in explanation["evidence"]:
         yield from _term(term)
     if explanation["residual"] != "0":
         yield from _line(f"Left over: {visible(explanation['residual'])} (book - broker).")
-    if explanation["ties"]:
-        yield from _line(f"{explanation['ties']} other sets of evidence add up to the same: which of them it was cannot be told.")
     if explanation["clears_on"]:
         yield from _line(f"It is to be gone by {explanation['clears_on']}.")
     yield from _mend(found)

@@ -286,14 +286,20 @@ def explanation(discrepancy: Mapping[str, Any]) -> str:
     why = visible(found["why"])
     if found["status"] == "UNEXPLAINED":
         return f"unexplained: {why}"
-    cause = visible(found["cause"]) + (", inferred" if found["inferred"] else "")
+    cause = visible(found["cause"]) + (", inferred" if found["inferred"] else ", in doubt" if found["doubt"] else "")
     left = f", {visible(found['residual'])} left over" if found["status"] == "PARTLY" else ""
     remarks = [why]
-    if found["ties"]:
-        remarks.append(f"{count(found['ties'], 'other set')} of evidence would do as well")
+    if found["doubt"] and not _under_review(discrepancy):
+        remarks.append(visible(found["doubt"]))
     if found["clears_on"]:
         remarks.append(f"clears on {visible(found['clears_on'])}")
     return f"{'partly ' if left else ''}explained ({cause}){left}: {'; '.join(remarks)}"
+
+
+def _under_review(discrepancy: Mapping[str, Any]) -> bool:
+    """Whether the proposed correction tells the doubt about its explanation."""
+    correction = discrepancy["correction"]
+    return correction is not None and discrepancy["explanation"]["doubt"] in correction["review"]
 
 
 def not_looked_into(report: Report) -> list[str]:
