@@ -45,7 +45,7 @@ def test_a_missed_sale_is_explained_corrected_and_gone(deployment: Kept, approve
     if approved:
         policy = "version: 1\nrules: {QUANTITY_MISMATCH: {}, PRICE_MISMATCH: {}}\ncorrections: {two_person: true}\n"
         deployment.write("policies.yaml", policy)
-    deployment.day(20, "100", "60", bought("F1", -40, "20261120143100", "190.30", sells=True))
+    deployment.day(20, "100", "60", bought("F1", -40, "20261120143100", "190.30", sells=True), start="20261001")
     deployment.keep("100", 20)
     report = deployment.report()
     (found,) = report["discrepancies"]
@@ -89,7 +89,7 @@ def proposal_of(deployment: Kept) -> dict[str, Any]:
 
 
 def test_a_corrected_row_that_a_loader_overwrites_is_corrected_again(deployment: Kept) -> None:
-    deployment.day(20, "100", "60", bought("F1", -40, "20261120143100", "190.30", sells=True))
+    deployment.day(20, "100", "60", bought("F1", -40, "20261120143100", "190.30", sells=True), start="20261001")
     names = []
     for _ in range(3):
         deployment.keep("100", 20)
@@ -104,7 +104,7 @@ def test_a_corrected_row_that_a_loader_overwrites_is_corrected_again(deployment:
 
 
 def test_what_a_person_took_back_is_not_made_again_without_one(deployment: Kept) -> None:
-    deployment.day(20, "100", "60", bought("F1", -40, "20261120143100", "190.30", sells=True))
+    deployment.day(20, "100", "60", bought("F1", -40, "20261120143100", "190.30", sells=True), start="20261001")
     deployment.keep("100", 20)
     first = proposal_of(deployment)["id"]
     assert deployment.command("correct", first, "--by", "ann", "--yes").returncode == 0
