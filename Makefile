@@ -6,8 +6,14 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 # ccxt pins what it needs to exact versions, so its adapter is a distribution of its own, with an environment of its own.
 CCXT := packages/recon-core-ccxt
+# What recon-core is measured against: nothing that the project itself needs.
+BENCH := bench
+# Which figures `make bench` measures: by default all, and writes them to the page.
+FIGURES ?= --page docs/performance.md
 # One more than two cores: many tests wait, for a server, a browser or another process.
 WORKERS := 3
+# Seconds after which a test that hangs fails, and the others go on.
+PATIENCE := 600
 SOURCES := recon_core plugins tests examples packages bench docs
 
 .DEFAULT_GOAL := help
@@ -23,7 +29,7 @@ run: $(READY)  ## reconcile the example deployment (CONFIG=FILE: another one) an
 	case $$code in 0|3|4|10) ;; *) exit $$code ;; esac
 
 test: lint  ## all checks and all tests
-	$(BIN)/pytest -n $(WORKERS) --dist loadgroup
+	$(BIN)/pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder --timeout $(PATIENCE)
 
 test-ccxt: $(CCXT)/.venv/.ready  ## the tests of recon-core-ccxt, in an environment of its own
 	cd $(CCXT) && .venv/bin/pytest
@@ -35,7 +41,7 @@ lint: $(READY)  ## format, style, types and layers
 	$(BIN)/lint-imports
 
 faults: $(READY)  ## every fault and random example (as root, more than an hour), where `make test` tries a sample
-	$(BIN)/pytest -n 2 --dist loadgroup --faults tests/faults tests/test_oracle.py tests/test_explain_properties.py
+	$(BIN)/pytest -n 2 --dist load --faults tests/faults tests/test_oracle.py tests/test_explain_properties.py
 
 fuzz: $(READY)  ## a million inputs found by libFuzzer for each parser (hours), where `make test` tries 20,000 (TARGETS="json fix": these)
 	$(BIN)/python tests/fuzz/run.py $(TARGETS)
@@ -46,8 +52,8 @@ cases: $(READY)  ## which cases of the catalogue have a test, and which have non
 docs: $(READY)  ## write the generated pages anew
 	$(BIN)/python docs/generate.py
 
-bench: $(READY)  ## time and memory, as ratios
-	$(BIN)/python bench/run.py
+bench: $(READY) $(BENCH)/.venv/.ready  ## measure whole runs against others, and write docs/performance.md (FIGURES=--quick: a small set, only shown)
+	$(BIN)/python bench/run.py $(FIGURES)
 
 # The tests start servers of their own: policy-rc.d keeps the packages from starting theirs.
 services:  ## install the servers, the browser and the tools that some tests use (Debian, as root)
@@ -56,6 +62,7 @@ services:  ## install the servers, the browser and the tools that some tests use
 	for name in chromium prometheus prometheus-pushgateway strace eatmydata; do \
 		command -v $$name >/dev/null || missing="$$missing $$name"; \
 	done; \
+	command -v java >/dev/null || missing="$$missing default-jre-headless"; \
 	[ -x /sbin/mkfs.ext4 ] || missing="$$missing e2fsprogs"; \
 	command -v systemd-analyze >/dev/null || missing="$$missing systemd"; \
 	if [ -z "$$missing" ]; then echo "make: all that the tests use is installed"; \
@@ -67,14 +74,14 @@ services:  ## install the servers, the browser and the tools that some tests use
 	@# PostgreSQL runs as a user of its own, and its shell commands write to /dev/null: some containers let only root do that.
 	@if [ "$$(id -u)" = 0 ] && [ "$$(stat -c %a /dev/null)" != 666 ]; then chmod 666 /dev/null; fi
 
-lock:  ## write constraints.txt anew, here and in packages: the newest versions that fit, for every supported Python
+lock:  ## write constraints.txt anew, here, in packages and in bench: the newest versions that fit, for every supported Python
 	@dir=$$(mktemp -d) && trap 'rm -rf "$$dir"' EXIT && $(PYTHON) -m venv "$$dir" && "$$dir/bin/pip" install --quiet uv && \
 	lock() { "$$dir/bin/uv" pip compile "$$1/pyproject.toml" --extra "$$2" --universal --python-version 3.11 --upgrade \
 		--generate-hashes --no-emit-index-url --no-emit-find-links --no-emit-package recon-core \
-		--custom-compile-command "make lock" --quiet --output-file "$$1/constraints.txt"; } && lock . dev && lock $(CCXT) test
+		--custom-compile-command "make lock" --quiet --output-file "$$1/constraints.txt"; } && lock . dev && lock $(CCXT) test && lock $(BENCH) contestants
 
 clean:  ## remove what make made, but no state
-	rm -rf $(VENV) $(CCXT)/.venv build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(CCXT)/.venv $(BENCH)/.venv build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
 # --no-deps: everything is in constraints.txt, with its hash; --no-build-isolation: so is what builds. An editable install compiles
 # nothing by itself, and a quarter of a short run would be compiling, wherever Python may not write beside the sources.
@@ -95,9 +102,13 @@ $(CCXT)/.venv/.ready: $(CCXT)/.venv/.libraries $(CCXT)/pyproject.toml pyproject.
 		--editable ../.. --editable .
 	@touch $@
 
-$(CCXT)/.venv/bin/python: | $(BIN)/python
+$(BENCH)/.venv/.ready: $(BENCH)/constraints.txt $(BENCH)/.venv/bin/python
+	$(BENCH)/.venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r $(BENCH)/constraints.txt
+	@touch $@
 
-$(BIN)/python $(CCXT)/.venv/bin/python:
+$(CCXT)/.venv/bin/python $(BENCH)/.venv/bin/python: | $(BIN)/python
+
+$(BIN)/python $(CCXT)/.venv/bin/python $(BENCH)/.venv/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "make: recon-core needs Python 3.11 or newer; $(PYTHON) is older or missing (make PYTHON=/path/to/python3.12 ...)"; exit 1; }
 	@if $(PYTHON) -c 'import ensurepip, venv' 2>/dev/null; then $(PYTHON) -m venv --clear $(@:/bin/python=); \

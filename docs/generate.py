@@ -174,11 +174,21 @@ def _config_page(brokers: Mapping[str, type[Broker]], halts: Mapping[str, type[H
     yield f"{keys['symbols']['description']} More: [brokers](brokers.md#one-instrument-under-two-names)."
     yield ""
     yield from table(keys["symbols"])
+    yield "## `limits`"
+    yield ""
+    yield f"{keys['limits']['description']} More: [running it every day](running.md#memory-and-disk)."
+    yield ""
+    yield from table(keys["limits"])
     yield "## `recalculate`"
     yield ""
     yield f"{keys['recalculate']['description']} More: [corrections](corrections.md#profit-and-loss-of-your-own)."
     yield ""
     yield from table(keys["recalculate"])
+    yield "## `spark`"
+    yield ""
+    yield f"{keys['spark']['description']} More: [scaling](scaling.md)."
+    yield ""
+    yield from table(keys["spark"])
     yield "## `fx`"
     yield ""
     yield keys["fx"]["description"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from decimal import Decimal
 
 from recon_core.evidence import Movement
@@ -43,20 +44,21 @@ def bookings(rows: Sequence[Row], instruments: Instruments) -> Iterator[tuple[Ro
     """The rows that change a position, with what they change it by; money of an issuer's event stands with its units."""
     deliveries = _Deliveries(rows)
     events = {(account, row.group) for account, row in rows if row.group and row.kind in OF_AN_ISSUER}
-    found: list[tuple[Row, Difference]] = []
+    found: list[tuple[Row, Difference, Named]] = []
     for account, row in rows:
-        name = Named(row.symbol, row.raw_symbol, row.isin, row.cusip, row.currency)
+        name = Named.of(row)
         if not instruments.named(account, name) and row.kind in SPLITS and row.related:
             name = Named(row.related)  # the old units of a reverse split leave under a passing name
         paid = row.amount is not None and (account, row.group) in events
         if (row.kind != "cash" and row.quantity) or paid:
             position = instruments.position(account, name, 1 if (row.quantity or 0) > 0 else -1)
             if position is not None:
-                found.append(((account, row), position))
-    times = Counter((position.key, row.group) for (_, row), position in found)
-    for (account, row), position in found:
+                found.append(((account, row), position, name))
+    times = Counter((position.key, row.group) for (_, row), position, _ in found)
+    for (account, row), position, name in found:
         together = (account, row.group) in events or times[position.key, row.group] == 1
-        yield (account, row), _moved(row, position, deliveries.cause(account, row), _event(row, together=together))
+        term = _moved(row, position, deliveries.cause(account, row), _event(row, together=together))
+        yield (account, row), replace(term, called=instruments.called(position, name), doubt=instruments.doubt(position, name))
 
 
 def _event(row: Movement, *, together: bool) -> str | None:

@@ -65,6 +65,8 @@ class Broker:
         self.clock = clock
         self.read: list[Document] = []
         """The files that ``documents`` read, in order: the evidence."""
+        self.digests: dict[str, str] = {}
+        """By the place that the source of a row begins with, the sha256 of the bytes read there: where no address or file says."""
         self._http = http
         self.given = tuple(self.secrets if given is None else given)
 

@@ -41,12 +41,16 @@ _Answer = TypeVar("_Answer")
 
 
 class EvidenceAnswer(NamedTuple):
-    """What one broker told of what happened ``since`` a time; ``received`` and ``documents`` are where it was read."""
+    """What one broker told of what happened ``since`` a time; ``received`` and ``documents`` are where it was read.
+
+    ``digests`` are by the place of rows what the adapter itself knows of that.
+    """
 
     evidence: Evidence
     since: datetime
     received: tuple[Received, ...] = ()
     documents: tuple[Document, ...] = ()
+    digests: Mapping[str, str] = {}
 
 
 class BrokerAnswer(NamedTuple):
@@ -211,7 +215,7 @@ class AskingEvidence(Asking[EvidenceAnswer]):
         return patience(self._settings, self._adapter, self._adapter.evidence)
 
     def _told(self, evidence: Evidence) -> EvidenceAnswer:
-        return EvidenceAnswer(evidence, self._since, *evidence_of(self.broker))
+        return EvidenceAnswer(evidence, self._since, *evidence_of(self.broker), self.broker.digests if self.broker else {})
 
 
 def tells(adapter: type[Broker]) -> bool:

@@ -51,6 +51,12 @@ UNEXPLAINED."""
 BREAK_COLUMNS = PAIR_COLUMNS | {"type": "VARCHAR", "severity": "VARCHAR", "impact": MONEY} | EXPLAINED_COLUMNS
 """What ``halt: {when: ...}`` sees: the pair, the break's type, severity and impact (NULL where unknown), and what explains it."""
 
+FOUND_COLUMNS = PAIR_COLUMNS | {
+    "type": "VARCHAR", "rule": "INTEGER", "related": "VARCHAR", "severity": "VARCHAR", "impact": MONEY,
+    "halts": "BOOLEAN", "halt_source": "INTEGER", "counts": "BOOLEAN", "detail": "VARCHAR", **EXPLAINED_COLUMNS,
+}  # fmt: skip
+"""The columns of ``found`` (see ``match``): all that the engine says of a break before any is silenced."""
+
 KEY_COLUMNS = ("broker", "account", "symbol", "leg")
 
 

@@ -93,13 +93,13 @@ def stop(verdict: Verdict, settings: Settings, host: Host, *, run_id: str, now: 
 
 
 def suspend(settings: Settings, brokers: Sequence[str]) -> None:
-    """Take the permits of brokers away while breaks of theirs that would halt are looked at again: a run that dies then halts.
+    """Take the permits of brokers away while breaks that would halt are looked into: a run that dies then halts.
 
     Raises StateError where that cannot be done.
     """
     if settings.halt.mode != "shadow":
         for alias in brokers:
-            revoke(settings.state_dir, Scope(alias), "breaks that would halt were found, and are being asked about again")
+            revoke(settings.state_dir, Scope(alias), "breaks that would halt were found, and are being looked into")
 
 
 @contextmanager
@@ -173,9 +173,15 @@ def permit_and_tell(
     from recon_core.actions.metrics import write_verdict
 
     due = next_due(settings.schedule, now) if settings.schedule else None
+    own = {
+        alias: schedule for alias in settings.brokers if settings.brokers[alias].due and (schedule := settings.schedule_of(alias))
+    }
+    own_due = {alias: next_due(schedule, now) for alias, schedule in own.items()}
     halted = read_latch(settings.state_dir) is not None
     earlier = _earlier(settings)
-    for warning in write_verdict(settings.metrics, settings.brokers, report, halted=halted, next_due=due, recorded=earlier):
+    for warning in write_verdict(
+        settings.metrics, settings.brokers, report, halted=halted, next_due=due, own_due=own_due, recorded=earlier
+    ):
         log.warning(warning)
 
 

@@ -11,25 +11,27 @@ from typing import Any
 
 import duckdb
 
+from recon_core.config.settings import LimitSettings
 from recon_core.errors import EngineError, ReconError
 from recon_core.interruption import interruption, stopped_by
-from recon_core.scratch import scratch_folder
+from recon_core.scratch import machine_gave_out, scratch_folder
 from recon_core.sql import quoted
 from recon_core.sql_functions import MACROS
 
-MEMORY_LIMIT = "4GB"
-"""What DuckDB may hold before it spills to disk; a run on 10^7 x 10^7 positions stays under 2 GB as a process."""
+DEFAULT_LIMITS = LimitSettings()
+"""The limits of what is connected for no deployment; a run on 10^7 x 10^7 positions stays under 2 GB as a process."""
 
 
 @contextmanager
-def connect() -> Iterator[duckdb.DuckDBPyConnection]:
+def connect(limits: LimitSettings = DEFAULT_LIMITS) -> Iterator[duckdb.DuckDBPyConnection]:
     """A connection for one run, its spill directory removed afterwards.
 
     Raises EngineError where memory or disk give out inside.
     """
-    with TemporaryDirectory(prefix="spill-", dir=scratch_folder(), ignore_cleanup_errors=True) as spill:
+    folder = scratch_folder(limits.temp_dir)
+    with TemporaryDirectory(prefix="spill-", dir=folder, ignore_cleanup_errors=True) as spill:
         settings: dict[str, str | bool | int | float | list[str]] = {
-            "memory_limit": MEMORY_LIMIT,
+            "memory_limit": limits.memory,
             "temp_directory": spill,
             "autoinstall_known_extensions": "false",
             "autoload_known_extensions": "false",
@@ -37,6 +39,8 @@ def connect() -> Iterator[duckdb.DuckDBPyConnection]:
             "ieee_floating_point_ops": "false",  # x / 0 is an error, so that a TRY makes it unknown, not Infinity or NaN
             "disabled_optimizers": "partial_aggregate_pushdown",  # half the planning time of a scan, and of no use to it
         }
+        if limits.threads:
+            settings["threads"] = limits.threads
         connection = duckdb.connect(":memory:", config=settings)
         try:
             connection.execute("SET TimeZone = 'UTC'; SET enable_progress_bar = false")
@@ -49,12 +53,11 @@ def connect() -> Iterator[duckdb.DuckDBPyConnection]:
             if "interrupted" in str(error):  # what DuckDB makes of a signal in the middle of a query
                 raise interruption() from None
             raise
-        except duckdb.OutOfMemoryException as error:
-            raise EngineError(f"out of memory: {_first_line(error)}") from None
-        except duckdb.IOException as error:
-            raise EngineError(f"disk: {_first_line(error)}") from None
         except duckdb.Error as error:
-            raise EngineError(f"the database engine gave up, nothing was decided: {_first_line(error)}") from None
+            if gave_out := machine_gave_out(error):
+                raise gave_out from None
+            what = "disk" if isinstance(error, duckdb.IOException) else "the database engine gave up, nothing was decided"
+            raise EngineError(f"{what}: {str(error).partition(chr(10))[0]}") from None
         finally:
             connection.close()
 
@@ -95,7 +98,3 @@ def named_rows(cursor: duckdb.DuckDBPyConnection) -> list[dict[str, Any]]:
     """The rows of the query that ``cursor`` executed, by the names of its columns."""
     names = [column[0] for column in cursor.description or ()]
     return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).partition("\n")[0]

@@ -74,7 +74,7 @@ class Fill(_Checked):
     """One execution: ``quantity`` units more (or, negative, less) of ``symbol`` at ``price`` per unit, in ``currency``.
 
     ``id`` is the execution's, unique within the account; two alike but for it are two fills. ``fee`` is money paid (negative: a
-    rebate), in ``fee_currency`` where that is another than ``currency``.
+    rebate), in ``fee_currency`` where that is another than ``currency``; an empty one says that nobody knows which.
     ``source`` says where it was read: the question, the page and the row; ``raw`` is the row as the broker sent it.
     """
 

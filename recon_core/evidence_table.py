@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import duckdb
 
 from recon_core.evidence import CorporateAction, Fill, Movement, digest_of
-from recon_core.explaining import digests
 from recon_core.feeds import ProvenFeed
+from recon_core.inquiry import digests
 from recon_core.redaction import redacted
 from recon_core.tables.mounting import load_texts
 from recon_core.written_numbers import plain

@@ -14,6 +14,7 @@ from decimal import Decimal, localcontext
 from recon_core import inferences, reasons
 from recon_core.announced import Announced, announced
 from recon_core.combining import Found, combined, partly
+from recon_core.evidence import digest_of
 from recon_core.explanation import EXACT, Difference, Explanation, Key, Term
 from recon_core.instruments import Instruments
 from recon_core.subsets import EFFORT, adding_up
@@ -89,7 +90,7 @@ class _Desk:
                 return self._story(difference, found, early=early)
         return (
             self._of_no_record(difference)
-            or self._partly(difference, later, exhaustive=exhaustive)
+            or self._partly(difference, later, events, exhaustive=exhaustive)
             or self._unexplained(difference, terms, exhaustive=exhaustive)
         )
 
@@ -102,6 +103,7 @@ class _Desk:
             doubts.append(reasons.ties(found.ties))
         if not found.exhaustive:
             doubts.append(reasons.NOT_ALL_TRIED)
+        doubts += dict.fromkeys(term.doubt for term in terms if term.doubt)
         doubts += self._unread(difference.key)
         inferred = any(term.kind == "book_fill" for term in terms)
         return _explanation(difference, terms, why, ties=found.ties, inferred=inferred, doubts=doubts)
@@ -148,8 +150,10 @@ class _Desk:
         row = inferences.phantom(difference, told.evidence, told.since)
         return _explanation(difference, (row,), reasons.phantom(difference, told.since), inferred=True) if row else None
 
-    def _partly(self, difference: Difference, terms: Sequence[Term], *, exhaustive: bool) -> Explanation | None:
-        found = partly(difference, terms, by_id=self._bearing.by_id)
+    def _partly(
+        self, difference: Difference, terms: Sequence[Term], events: Sequence[Announced], *, exhaustive: bool
+    ) -> Explanation | None:
+        found = partly(difference, terms, events, by_id=self._bearing.by_id)
         if not found.terms:
             return None
         chosen = self._stamped(self._of_parts(difference.key, found.terms))
@@ -213,5 +217,7 @@ def _parted(terms: Sequence[Term], agreed: datetime | None) -> date | None:
 
 def _digest(source: str, digests: Mapping[str, str]) -> str | None:
     """The digest of the longest place that begins ``source``; page 1 does not begin page 10."""
+    if found := digest_of(source, digests):  # nearly always, and at once, however many pages there are
+        return found
     places = [place for place in digests if source.startswith(place) and not source[len(place) : len(place) + 1].isalnum()]
     return digests[max(places, key=len)] if places else None

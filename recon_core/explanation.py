@@ -42,9 +42,6 @@ Key = tuple[str, str, str, str]
 
 Status = Literal["EXPLAINED", "PARTLY", "UNEXPLAINED"]
 
-EXACT = Context(prec=120)
-"""More digits than sums of quantities have: whoever adds them up in it rounds nothing."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Term:
@@ -53,10 +50,11 @@ class Term:
     ``kind`` is ``fill``, ``book_fill`` (a fill of the book's that the broker does not know), one of MOVEMENT_KINDS, or
     ``announced`` (what an announced corporate action makes of the book's quantity). ``at`` is when, where the broker says it to
     the second, ``on`` the day. ``price`` is per unit, ``amount`` the money that came with it, ``fee`` money paid (negative: a
-    rebate), in ``fee_currency`` where that is another than ``currency``.
+    rebate), in ``fee_currency`` where that is another than ``currency``; an empty one says that nobody knows which.
     Terms of one ``event`` stand or fall together. ``source`` says where the row was read, ``sha256`` of which bytes,
     ``raw`` the row itself as the broker sent it; empty where the adapter does not say. ``ratio`` is how many units an announced
-    split makes of each.
+    split makes of each. ``called`` is the row's own name of an instrument that its identifier alone tells, ``doubt`` why it may not
+    bear on this position, or not be missing from the book; empty where nothing speaks against it.
     """
 
     id: str
@@ -84,6 +82,8 @@ class Term:
     sha256: str | None = None
     raw: str = ""
     ratio: Fraction | None = None
+    called: str = ""
+    doubt: str = ""
 
     @property
     def effect(self) -> Decimal:

@@ -15,6 +15,7 @@ from recon_core.elapsed import Intervals
 from recon_core.errors import BrokerError
 from recon_core.feed_times import wrong_time
 from recon_core.model import Feed, FeedStatus
+from recon_core.scratch import machine_gave_out
 from recon_core.sql import identifier, quoted
 from recon_core.tables.faults import FAULT_BITS, source_notes, together
 from recon_core.tables.mounting import Mounted, duplicate_rows, mount, mount_positions
@@ -38,8 +39,9 @@ class ProvenFeed:
     """A feed after proof. ``mounted`` is None where no position of it may be used.
 
     ``everywhere`` says that no absence is proven, ``unproven_accounts`` where (the book's names) none is. ``account_sql``
-    maps the account column of the mounted relation to the book's names, ``book_account`` is what book rows without an
-    account belong to. ``covered`` are the asset classes, in every spelling known, that the adapter reports; empty is all.
+    maps the account column of the mounted relation to the book's names; ``row_account`` is what its rows without an account
+    belong to, ``book_account`` what such rows of the book do. ``covered`` are the asset classes, in every spelling known, that
+    the adapter reports; empty is all.
     """
 
     answer: BrokerAnswer
@@ -51,6 +53,7 @@ class ProvenFeed:
     everywhere: bool = False
     unproven_accounts: tuple[str, ...] = ()
     account_sql: str = "account"
+    row_account: str = NO_ACCOUNT
     book_account: str = NO_ACCOUNT
     covered: tuple[str, ...] = ()
     totals: tuple[CheckedTotal, ...] = ()
@@ -116,7 +119,9 @@ def prove(
     except BrokerError as error:
         return bare.failed(str(error))
     except duckdb.Error as error:
-        if isinstance(error, (duckdb.OutOfMemoryException, duckdb.PermissionException)):
+        if gave_out := machine_gave_out(error):
+            raise gave_out from None
+        if isinstance(error, duckdb.PermissionException):
             raise
         return bare.failed(f"cannot be read: {str(error).partition(chr(10))[0]}")
 
@@ -217,6 +222,7 @@ def _judge(
         everywhere=(answered.status is FeedStatus.PARTIAL and not unread) or bool(wrong),
         unproven_accounts=tuple(sorted({*unproven, *unread})),
         account_sql=_account_sql(settings.accounts, fallback if None in named else None),
+        row_account=fallback,
         book_account=book_account,
         covered=covered,
         totals=tuple(totals),

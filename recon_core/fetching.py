@@ -29,15 +29,15 @@ from recon_core.collect import (
 from recon_core.config.credentials import secret_value
 from recon_core.config.load import load_settings
 from recon_core.config.settings import BrokerSettings, Settings
-from recon_core.engine import connect, named_rows
+from recon_core.engine import DEFAULT_LIMITS, connect, named_rows
 from recon_core.errors import BrokerError, ConfigError, ReconError
 from recon_core.evidence import Evidence
 from recon_core.feed_times import run_time
 from recon_core.feeds import ProvenFeed, prove, unique, with_basis_note, with_coverage_note
 from recon_core.host import Host, load_host
 from recon_core.model import Ask
+from recon_core.recall import taken_files
 from recon_core.reconcile import fingerprints_of, printed
-from recon_core.record import taken_files
 from recon_core.recording import Recording, Replay, put_down, read_recording, write_recording
 from recon_core.redaction import MASK
 from recon_core.schedule import recently_closed
@@ -178,7 +178,7 @@ def _proven(
     """The feed as a run would prove it, but for the time of other brokers' feeds; a recording is no old file again."""
     taken, unasked = ({}, "") if settings is None or replayed else _taken(settings, answer.settings.alias)
     answer = printed(answer, fingerprints_of([answer])) if taken else answer
-    with connect() as connection:
+    with connect(settings.limits if settings else DEFAULT_LIMITS) as connection:
         book, held, note = _book(connection, settings, as_of, at)
         latest = held.latest if held and not answer.settings.due else None  # such a one is compared with a snapshot of its day
         stamp = run_time(as_of, [answer], latest, at)

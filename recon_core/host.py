@@ -18,7 +18,7 @@ from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
 from importlib.util import find_spec
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pluggy
@@ -221,7 +221,7 @@ class _Assembly:
             module = imported(candidate.load, plugin.file)
             plugin = _loaded(plugin, module)
             hooks = hooks_of(module)
-            self._register(module, plugin.name)
+            self._register(hooks, plugin.name)
             found = [(kind, each) for kind in _KINDS for each in classes_of(hooks.get(kind.hook), kind.base, kind.check)]
         except PluginError as error:
             self.problems += [f"{plugin}: {line}" for line in str(error).splitlines()]
@@ -250,11 +250,12 @@ class _Assembly:
     def _of(self, kind: str) -> dict[str, Any]:
         return {name: owner for (each, name), (owner, _) in sorted(self.claims.items(), key=lambda item: item[0]) if each == kind}
 
-    def _register(self, module: ModuleType, name: str) -> None:
+    def _register(self, hooks: Mapping[str, Callable[[], object]], name: str) -> None:
+        plugin = SimpleNamespace(**hooks)  # not the module: pluggy looks at every name of what it is given
         try:
-            self.manager.register(module, name)
+            self.manager.register(plugin, name)
         except (ValueError, pluggy.PluginValidationError) as error:
-            other = self.manager.get_name(module)
+            other = self.manager.get_name(plugin)
             if other is not None and other != name:
                 raise PluginError(
                     f"its module is already installed as plugin {other}; take one of the two entry points out"

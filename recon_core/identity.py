@@ -100,15 +100,16 @@ def _renamed(
     if feed.mounted is None or not found:
         return replace(feed, notes=(*feed.notes, *notes)) if notes else feed
     name = f"{feed.mounted.name} renamed"
-    connection.execute(
-        f"CREATE OR REPLACE TEMP VIEW {identifier(name)} AS SELECT given.* "
-        f"REPLACE (coalesce(i_ours, symbol) AS symbol, coalesce(i_theirs, raw_symbol) AS raw_symbol) "
+    query = (
+        "SELECT given.* REPLACE (coalesce(i_ours, symbol) AS symbol, coalesce(i_theirs, raw_symbol) AS raw_symbol) "
         f"FROM {identifier(feed.mounted.lean)} AS given LEFT JOIN {TABLE} ON i_theirs = symbol "
         f"AND i_broker = {quoted(feed.alias)} AND i_account = {feed.account_sql}"
     )
+    connection.execute(f"CREATE OR REPLACE TEMP VIEW {identifier(name)} AS {query}")
     told = tuple(_told(by, [each for each in found if each.by == by]) for by in dict.fromkeys(each.by for each in found))
     present = feed.mounted.columns_present | {"raw_symbol"}
-    mounted = replace(feed.mounted, lean=name, columns_present=present)
+    views = (*feed.mounted.views, (name, query))
+    mounted = replace(feed.mounted, lean=name, columns_present=present, views=views, tables=(TABLE,))
     return replace(feed, mounted=mounted, notes=(*feed.notes, *told, *notes))
 
 

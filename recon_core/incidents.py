@@ -88,11 +88,13 @@ def group(
 
 def gathered(connection: duckdb.DuckDBPyConnection, limit: int) -> tuple[Incident, ...]:
     """The incidents of ``grouped``, the one with the worst break first; at most ``limit``."""
+    if not connection.execute("SELECT 1 FROM grouped LIMIT 1").fetchone():  # planning what finds nothing costs, as in ``group``
+        return ()
     rows = named_rows(
         connection.execute(
             f"""SELECT incident, any_value(kind) AS kind, any_value(about) AS about, any_value(broker) AS broker,
                     CASE WHEN count(DISTINCT account) = 1 THEN any_value(account) END AS account,
-                    count(*) AS count, list(id ORDER BY place)[1:{IDS}] AS ids, list_sort(list(DISTINCT symbol))[1:3] AS symbols,
+                    count(*) AS count, arg_min(id, place, {IDS}) AS ids, list_sort(list(DISTINCT symbol))[1:3] AS symbols,
                     count(DISTINCT symbol) AS symbol_count, count(DISTINCT account) AS accounts,
                     count(DISTINCT (account, symbol, leg)) AS positions,
                     count(DISTINCT CASE WHEN NOT at_broker THEN (account, symbol, leg) END) AS only_in_book,
@@ -142,9 +144,9 @@ def _take(connection: duckdb.DuckDBPyConnection, kind: Kind, members: str, *, at
                 SELECT place, '{kind}' AS kind, broker, account, {scope} AS scope, about, symbol, leg
                 FROM ({members}) JOIN breaks USING (place) ANTI JOIN grouped USING (place) WHERE live),
             enough AS (
-                SELECT broker, scope, about FROM taken GROUP BY broker, scope, about
+                SELECT broker, scope, about, {_ID} AS incident FROM taken GROUP BY kind, broker, scope, about
                 HAVING count(DISTINCT (account, symbol, leg)) >= {at_least})
-            SELECT place, kind, about, {_ID} AS incident FROM taken SEMI JOIN enough USING (broker, scope, about)"""
+            SELECT place, kind, about, incident FROM taken JOIN enough USING (broker, scope, about)"""
     )
 
 
@@ -176,7 +178,7 @@ _FACTORS = f"""
             (book_quantity > 0) = (broker_quantity > 0) AS one_way, abs(book_quantity) > abs(broker_quantity) AS more_in_book,
             greatest(abs(book_quantity), abs(broker_quantity)) AS more, least(abs(book_quantity), abs(broker_quantity)) AS less,
             abs(book_avg_price)::DOUBLE AS ours, nullif(abs(broker_avg_price), 0)::DOUBLE AS theirs, multiplier
-        FROM breaks WHERE live AND in_book AND at_broker AND {_FIGURES}
+        FROM full_breaks WHERE live AND in_book AND at_broker AND {_FIGURES}
     ), whole AS (
         SELECT *, CASE WHEN level THEN greatest(ours / theirs, TRY(theirs / ours)) ELSE more::DOUBLE / less::DOUBLE END AS r
         FROM sized WHERE CASE WHEN level OR opposite THEN true WHEN one_way THEN more % less = 0 END

@@ -1,13 +1,15 @@
 """Which broken position a row of evidence is about: by account, by leg, and by all that may name its instrument.
 
-An identifier goes before a name. Where two positions could be meant, none is: no row bears on more than one position.
+An identifier goes before a name, but for the name of a position that is held and not broken: the row is about that one. Where two
+positions could be meant, none is: no row bears on more than one position.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
 
+from recon_core.evidence import Fill, Movement
 from recon_core.explanation import Difference, Key
 from recon_core.symbols import cusip_of, differ, form_of, isin_of
 
@@ -22,12 +24,40 @@ class Named(NamedTuple):
     currency: str | None = None
     leg: str = "NET"
 
+    @classmethod
+    def of(cls, row: Fill | Movement) -> Named:
+        """How a row does."""
+        leg = row.leg if isinstance(row, Fill) else "NET"
+        return cls(row.symbol, row.raw_symbol, row.isin, row.cusip, row.currency, leg)
+
+    @property
+    def symbols(self) -> list[str]:
+        """Its names, each once."""
+        return [symbol for symbol in dict.fromkeys((self.symbol, self.raw_symbol)) if symbol]
+
+
+Held = tuple[str, str, str]
+"""A position that is not broken: the book's account, one of its names, and its leg."""
+
 
 class Instruments:
-    """The broken positions of one broker, found by what evidence calls them; ``net`` where legs are summed on both sides."""
+    """The broken positions of one broker, found by what evidence calls them; ``net`` where legs are summed on both sides.
 
-    def __init__(self, differences: Sequence[Difference], aliases: Mapping[str, str], *, net: bool = False) -> None:
+    ``held`` are those beside them that either side has, as far as rows may name them.
+    """
+
+    def __init__(
+        self,
+        differences: Sequence[Difference],
+        aliases: Mapping[str, str],
+        *,
+        net: bool = False,
+        held: Collection[Held] = (),
+    ) -> None:
         self._aliases = aliases
+        self._held: dict[tuple[str, str], set[str]] = {}
+        for account, symbol, leg in held:
+            self._held.setdefault((account, form_of(symbol)), set()).add(leg)
         self._net = net
         self._identities = {difference.key: _identities(difference) for difference in differences}
         self._by: dict[tuple[str, str, str], list[Difference]] = {}
@@ -54,10 +84,42 @@ class Instruments:
         """The positions that were meant so far."""
         return {each.key for found in self._found.values() for each in found}
 
+    def is_held_besides(self, account: str, symbols: Sequence[str]) -> bool:
+        """Whether the first of these names that an account knows is that of a position which is not broken."""
+        for symbol in symbols:
+            if ("symbol", account, symbol) in self._by:
+                return False
+            if (account, form_of(symbol)) in self._held:
+                return ("form", account, form_of(symbol)) not in self._by
+        return False
+
+    def called(self, position: Difference, name: Named) -> str:
+        """By which name a row calls a position that is none of its own; empty where it is one, or an alias, in any spelling."""
+        if position.symbol in (name.symbol, name.raw_symbol):  # nearly always
+            return ""
+        symbols, known = name.symbols, self._identities[position.key]
+        if any(symbol in known["symbol"] or symbol in self._aliases or form_of(symbol) in known["form"] for symbol in symbols):
+            return ""
+        return symbols[0] if symbols else ""
+
+    def doubt(self, position: Difference, name: Named) -> str:
+        """Why a row that names no leg may have moved another leg than the broken one; empty where none could be."""
+        if self._net or name.leg != "NET" or position.leg == "NET":
+            return ""
+        others = sorted(self._held.get((position.account, form_of(position.symbol)), set()) - {position.leg})
+        return f"a row that names no leg may be of the {' or '.join(others)} one, which agrees" if others else ""
+
+    def spells(self, name: Named, symbol: str) -> bool:
+        """Whether a row's name is a spelling of ``symbol``."""
+        ours = [self._aliases.get(theirs, theirs) for theirs in name.symbols]
+        return any(each == symbol or (form_of(each) == form_of(symbol) and not differ(each, symbol)) for each in ours)
+
     def _named(self, account: str, name: Named) -> list[Difference]:
-        symbols = [symbol for symbol in dict.fromkeys((name.symbol, name.raw_symbol)) if symbol]
+        symbols = name.symbols
         if alias := next((self._aliases[symbol] for symbol in symbols if symbol in self._aliases), None):
             return [each for each in self._by.get(("symbol", account, alias), []) if each.symbol == alias]
+        if self.is_held_besides(account, symbols):
+            return []
         known = {"isin": isin_of(name.isin), "cusip": cusip_of(name.isin, name.cusip)}
         for way, value in known.items():
             found = self._by.get((way, account, value), []) if value else []

@@ -13,11 +13,14 @@ from recon_core.engine import named_rows
 from recon_core.sql import quoted
 from recon_core.written_numbers import without_zeros
 
+LISTED = 10_000
+"""How many breaks the report lists, worst first; breaks.parquet holds all."""
+
 
 def worst(connection: duckdb.DuckDBPyConnection, limit: int) -> list[dict[str, Any]]:
     """The first ``limit`` breaks, worst first, superseded ones left out; numbers as plain text."""
     found = named_rows(
-        connection.execute(f"SELECT {_printed()} FROM breaks WHERE superseded_by IS NULL ORDER BY place LIMIT {limit}")
+        connection.execute(f"SELECT {_printed()} FROM full_breaks WHERE superseded_by IS NULL AND place <= {limit} ORDER BY place")
     )
     for entry in found:
         for name in _NUMBERS:
@@ -54,4 +57,4 @@ def parquet_query(policy: Policy, accepted: Sequence[str]) -> str:
     why = f"CASE suppressed_by {reasons} END" if reasons else "CAST(NULL AS VARCHAR)"
     return f"""SELECT id, type, severity, {columns}, related::VARCHAR AS related, impact, halts AND live AS halts, counts,
         {why} AS suppressed, superseded_by, detail, episode, first_seen, open_days
-        FROM breaks LEFT JOIN aged USING (place) ORDER BY place"""
+        FROM full_breaks LEFT JOIN aged USING (place) ORDER BY place"""

@@ -7,18 +7,15 @@ from __future__ import annotations
 
 import duckdb
 
-from recon_core.columns import EXPLAINED_COLUMNS, KEY_COLUMNS, MONEY, PAIR_COLUMNS
+from recon_core.columns import EXPLAINED_COLUMNS, FOUND_COLUMNS, KEY_COLUMNS, MONEY, PAIR_COLUMNS
 from recon_core.config.policy import ActiveRule, Policy
-from recon_core.engine import deadline
-from recon_core.errors import PluginError, excerpt
-from recon_core.expressions import cannot_fail, columns_of, compile_expression, compile_select
+from recon_core.errors import excerpt
+from recon_core.expressions import cannot_fail, columns_of, compile_expression
 from recon_core.pairs import Comparison, derived, joined
 from recon_core.scan import answer, predicate
-from recon_core.sql import identifier, quoted
+from recon_core.selecting import selected, selection
+from recon_core.sql import quoted
 from recon_core.tuning import Tuned, tuned
-
-SELECT_SECONDS = 120.0
-"""How long the ``select`` of one rule may take, which is many times what a self-join of ten million pairs does."""
 
 
 def find(connection: duckdb.DuckDBPyConnection, comparison: Comparison, policy: Policy, *, explained: bool = False) -> None:
@@ -42,49 +39,10 @@ def find(connection: duckdb.DuckDBPyConnection, comparison: Comparison, policy: 
                 unknown = f"{broken} {answer(place)} IS NULL AND {tuning.undetermined_breaks}"
                 queries.append(_breaks(place, rule, tuning, explained, unknown, undetermined=True))
         else:
-            queries.append(_breaks(place, rule, tuning, explained, _selected(connection, comparison, place, rule, tuning)))
+            some = f"SELECT * FROM hit_pairs WHERE {answer(place)}"
+            selected(connection, some if rule.among else derived(comparison, joined(comparison)), place, rule, tuning)
+            queries.append(_breaks(place, rule, tuning, explained, f"SELECT * FROM {selection(place)}"))
     connection.execute(f"CREATE OR REPLACE TEMP TABLE found AS {' UNION ALL '.join(queries)}")
-
-
-def _selected(connection: duckdb.DuckDBPyConnection, comparison: Comparison, place: int, rule: ActiveRule, tuning: Tuned) -> str:
-    """SQL of the pairs that a rule's ``select`` names, with the further columns that it returns."""
-    columns = ", ".join(PAIR_COLUMNS)
-    if rule.among:
-        seen = f"SELECT {columns} FROM hit_pairs WHERE {answer(place)}"
-        connection.execute(f"CREATE OR REPLACE TEMP VIEW pairs AS {seen}")
-    else:
-        connection.execute(
-            f"CREATE OR REPLACE TEMP VIEW pairs AS SELECT {columns} FROM ({derived(comparison, joined(comparison))})"
-        )
-    kept, keys_of = f"selected_{place}", ", ".join(KEY_COLUMNS)
-    late = PluginError(f"rule {rule.type}: its select ran longer than {SELECT_SECONDS:g} seconds")
-    try:
-        with deadline(connection, SELECT_SECONDS, late):
-            connection.execute(f"CREATE OR REPLACE TEMP TABLE {kept} AS {compile_select(rule.select, tuning.literals)}")
-        counts = f"SELECT count(*), count(DISTINCT ({keys_of})) FROM {kept}"
-        count, distinct = connection.execute(counts).fetchone() or (0, 0)
-        named = f"SELECT count(*) FROM (SELECT DISTINCT {keys_of} FROM {kept}) s SEMI JOIN pairs p USING ({keys_of})"
-        (found,) = connection.execute(named).fetchone() or (0,)
-    except duckdb.OutOfMemoryException:
-        raise
-    except duckdb.Error as error:
-        raise PluginError(f"rule {rule.type}: its select fails: {str(error).partition(chr(10))[0]}") from None
-    if found != distinct:
-        raise PluginError(f"rule {rule.type}: its select returns {distinct - found} keys of no pair that it saw")
-    if count != distinct:
-        raise PluginError(f"rule {rule.type}: its select returns {count} rows for {distinct} pairs; one row a pair is due")
-    own = [row[0] for row in connection.execute(f"DESCRIBE {kept}").fetchall()]
-    taken = sorted(set(own) & (set(_BREAK_SHAPE) - set(PAIR_COLUMNS) - {"related"}))
-    if taken:
-        raise PluginError(f"rule {rule.type}: its select returns {', '.join(taken)}, which the engine sets")
-    extra = ", ".join(f"s.{identifier(name)}" for name in own if name not in PAIR_COLUMNS)
-    related = "" if "related" in own else ", NULL AS related"
-    same = " AND ".join(f"p.{key} = s.{key}" for key in KEY_COLUMNS)
-    source = "hit_pairs" if rule.among else "pairs"
-    if not rule.among:  # the view of all pairs is replaced by the next rule's
-        connection.execute(f"CREATE OR REPLACE TEMP TABLE named_{place} AS SELECT p.* FROM pairs p SEMI JOIN {kept} s ON {same}")
-        source = f"named_{place}"
-    return f"SELECT p.*{', ' + extra if extra else ''}{related} FROM {source} p JOIN {kept} s ON {same}"
 
 
 _VALUED = """CASE
@@ -98,11 +56,7 @@ _VALUED = """CASE
     ELSE '' END"""
 """What a reader must know of an impact, after the detail of a break."""
 
-_BREAK_SHAPE = PAIR_COLUMNS | {
-    "type": "VARCHAR", "rule": "INTEGER", "related": "VARCHAR", "severity": "VARCHAR", "impact": MONEY,
-    "halts": "BOOLEAN", "halt_source": "INTEGER", "counts": "BOOLEAN", "detail": "VARCHAR", **EXPLAINED_COLUMNS,
-}  # fmt: skip
-_NO_BREAKS = f"SELECT {', '.join(f'CAST(NULL AS {kind}) AS {name}' for name, kind in _BREAK_SHAPE.items())} WHERE false"
+_NO_BREAKS = f"SELECT {', '.join(f'CAST(NULL AS {kind}) AS {name}' for name, kind in FOUND_COLUMNS.items())} WHERE false"
 
 
 def _fired(connection: duckdb.DuckDBPyConnection, rules: int) -> set[int]:

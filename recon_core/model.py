@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from recon_core.errors import MalformedError
 from recon_core.evidence import Cash
@@ -130,6 +130,13 @@ class ControlTotal:
                 raise MalformedError(f"control total: {name} {value!r} is not a finite Decimal")
 
 
+class ParquetScan(NamedTuple):
+    """A Parquet file, and the part of a relation's query that reads it: rows of the same columns may take its place."""
+
+    path: str
+    sql: str
+
+
 @dataclass(frozen=True, slots=True)
 class Relation:
     """Positions as a query that the engine reads in bulk: a SELECT, and the files that it may open.
@@ -140,6 +147,7 @@ class Relation:
     file, and ``problem``, what its reader found wrong with a row: such a row is a fault, never dropped. ``constants`` are
     descriptive columns (``currency``, ``asset_class``) that are known to hold one and the same text in every row: at scale
     that spares carrying them. ``origins`` are the files that the source delivered, where the engine reads other ones made of them.
+    ``parquet`` is where all rows come from, where that is one Parquet file: a cluster can read it by itself.
     """
 
     query: str
@@ -150,6 +158,7 @@ class Relation:
     typed: bool = False
     constants: Mapping[str, str] = field(default_factory=dict)
     origins: tuple[str, ...] = ()
+    parquet: ParquetScan | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,11 @@ class OtherNames:
             for one, other in ((pair.ours, pair.theirs), (pair.theirs, pair.ours)):
                 self._others.setdefault((pair.broker, pair.account, one), {})[other] = pair
 
+    @property
+    def positions(self) -> set[tuple[str, str, str]]:
+        """What has another name: broker, account, symbol."""
+        return set(self._others)
+
     def each(self, entry: OpenBreak) -> Iterator[OpenBreak]:
         """A break under its own name, and under every other one of its position."""
         yield entry
@@ -51,7 +56,7 @@ class OtherNames:
         narrow = narrowed(comparison, "former")
         rows = connection.execute(
             f"""SELECT DISTINCT f.broker, f.account, now, f.leg, f.symbol, f.isin, f.cusip, b.isin, b.cusip
-                FROM former f JOIN breaks b ON (b.broker, b.account, b.symbol, b.leg) = (f.broker, f.account, now, f.leg)
+                FROM former f JOIN full_breaks b ON (b.broker, b.account, b.symbol, b.leg) = (f.broker, f.account, now, f.leg)
                 WHERE (f.broker, f.account, f.symbol, f.leg) NOT IN (
                     SELECT (broker, account, symbol, leg) FROM ({derived(narrow, joined(narrow))}))"""
         ).fetchall()

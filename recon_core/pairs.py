@@ -15,6 +15,7 @@ from recon_core.columns import EXACT, MULTIPLIER, PRICE, QUANTITY, RATE
 from recon_core.elapsed import Intervals, microseconds, microseconds_sql
 from recon_core.expressions import literal
 from recon_core.sql import identifier, named_in, over, quoted
+from recon_core.tables.mounting import Mounted
 
 VALUE_COLUMNS: dict[str, str] = {
     "quantity": QUANTITY,
@@ -53,12 +54,30 @@ class Side:
 
 
 @dataclass(frozen=True, slots=True)
+class Source:
+    """What rows of a side come from: the book, or the feed of one ``broker`` (None: a column says whose each row is).
+
+    ``owned`` is SQL of the broker and the account (as the book calls it) of each row of it that is compared, of which there are
+    ``positions``. That account is of the source's own: by ``accounts`` where they name it, by ``unnamed`` (of a broker) where it
+    has none.
+    """
+
+    mounted: Mounted
+    broker: str | None
+    owned: str
+    positions: int
+    accounts: Mapping[str, str]
+    unnamed: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
 class Comparison:
     """All that ``pairs`` depends on beside the two sides.
 
     ``brokers`` are those compared; ``unproven`` is an SQL condition over broker, account and asset_class: true where an
     absence at the broker proves nothing (empty: nowhere). ``assumed_currency`` are brokers for which neither side has a
-    currency column, so that the base currency is meant. ``closed`` are hours before ``as_of`` that do not count.
+    currency column, so that the base currency is meant. ``closed`` are hours before ``as_of`` that do not count. ``sources`` are
+    what the queries of the two sides read, the book first.
     """
 
     book: Side
@@ -72,6 +91,7 @@ class Comparison:
     unproven: str
     assumed_currency: tuple[str, ...]
     closed: Intervals = ()
+    sources: tuple[Source, ...] = ()
 
 
 def keys(comparison: Comparison) -> list[str]:

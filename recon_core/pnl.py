@@ -6,7 +6,6 @@ event does.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, time
@@ -14,10 +13,10 @@ from decimal import Decimal, localcontext
 from fractions import Fraction
 from typing import NamedTuple
 
+from recon_core.denomination import denomination, fees_of
 from recon_core.evidence import Fill
 from recon_core.explanation import EXACT, Difference, Explanation, ProfitAndLoss, Term
 from recon_core.lots import Holding, Method, as_decimal
-from recon_core.symbols import key_of
 from recon_core.written_numbers import plain
 
 SCALES = ("split", "reverse_split", "stock_dividend")
@@ -30,9 +29,6 @@ ENDS = ("expiry", "exercise", "assignment", "removal", "fee_in_kind")
 """What closes units for the money that came with it: mostly none."""
 
 FIRST, LAST = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
-
-DERIVED = re.compile(r"option|future|swap|perp|cfd|warrant|^opt$|^fut$|^fop$", re.IGNORECASE)
-"""The asset classes whose multiplier nobody can tell who does not say it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,12 +80,11 @@ class _Replay:
         self._method: Method = method
         self._terms = [term for term in explanation.terms if term.cause != "UNSETTLED"]
         self._whole = explanation.explained and len(self._terms) == len(explanation.terms)
-        self._notes: list[str] = []
-        self._known = True
+        told = denomination(difference, self._terms)
+        self._currency, self._multiplier, self._known = told.currency, told.multiplier, not told.doubts
+        self._notes = [*told.doubts, *told.notes]
         self._in_lieu = Decimal(0)
-        self._currency = self._currency_of_all()
         self._own = [term for term in self._terms if term.currency in (None, self._currency)]
-        self._multiplier = self._multiplier_of_all()
         self._history = self._own_history(fills)
 
     def outcome(self) -> Outcome:
@@ -103,10 +98,12 @@ class _Replay:
             realised = self._money(after.realised - before.realised)
         if realised is None and not self._notes:
             self._notes.append("a price or a cost that the profit takes is not known")
-        fees = self._fees()
+        fees = fees_of(self._terms, self._currency)
         paid = fees.pop(self._currency, Decimal(0))
-        for currency in sorted(filter(None, fees)):
-            told = f"fees of {plain(fees[currency])} {currency} are not in the profit, which is in"
+        for currency in sorted(each for each in fees if each is not None):
+            told = (
+                f"fees of {plain(fees[currency])} {currency or 'in a currency that nobody says'} are not in the profit, which is in"
+            )
             self._notes.append(f"{told} {self._currency or 'no known currency'}: its total is not known")
         pnl = ProfitAndLoss(
             method=self._method,
@@ -118,16 +115,6 @@ class _Replay:
         )
         price = after.price
         return Outcome(pnl, None if price is None else as_decimal(price), tuple(dict.fromkeys(self._notes)))
-
-    def _fees(self) -> dict[str | None, Decimal]:
-        """What was paid, by currency; negative: what is paid back."""
-        fees: dict[str | None, Decimal] = {}
-        for term in self._terms:
-            if term.fee:
-                currency = term.fee_currency or term.currency or self._currency
-                paid = term.fee.copy_negate() if term.kind == "book_fill" else term.fee
-                fees[currency] = EXACT.add(fees.get(currency, Decimal(0)), paid)
-        return fees
 
     def _played(self, events: Sequence[_Event]) -> Holding:
         holding = Holding(self._method)
@@ -263,32 +250,6 @@ class _Replay:
                 holding.realised = None
 
         return happen
-
-    def _currency_of_all(self) -> str | None:
-        """The currency of every amount; where there are several, no sum of them is known."""
-        sides = [side.currency for side in (self._reported, self._book) if side and side.currency]
-        paid = [term.currency for term in self._terms if term.currency and (term.price or term.amount or term.fee)]
-        found = list(dict.fromkeys([*sides, *paid]))
-        if len(found) > 1:
-            self._unknown(f"its amounts are in {' and '.join(found)}")
-        return found[0] if found else None
-
-    def _multiplier_of_all(self) -> Fraction | None:
-        """What turns a unit into money: as the broker says it, else the book; 1 of what class and symbol call no derivative."""
-        told = [self._reported and self._reported.multiplier, *(term.multiplier for term in self._terms)]
-        stated = list(dict.fromkeys(each for each in told if each))
-        own = self._book and self._book.multiplier
-        if len(stated) > 1:
-            self._unknown(f"the broker says multipliers of {' and '.join(map(plain, stated))}")
-        elif stated and own and own != stated[0]:
-            self._notes.append(f"the book's multiplier is {plain(own)}, the broker's {plain(stated[0])}")
-        if stated or own:
-            return Fraction(stated[0] if stated else own or 1)
-        classes = [each.asset_class or "" for each in (self._reported, self._book, *self._terms) if each]
-        if any(map(DERIVED.search, classes)) or key_of(self._difference.symbol).startswith(("option:", "future:")):
-            self._unknown("its multiplier is not known, and so not what it means in money")
-            return None
-        return Fraction(1)
 
     def _own_history(self, fills: Sequence[Fill] | None) -> Sequence[Fill] | None:
         """The book's fills, where they are all that made its position."""

@@ -42,11 +42,12 @@ class Proposals:
 
     def all(self) -> list[Offer]:
         """Each correction once, in the order of the runs and of the breaks in their reports."""
-        return list(self._by_break.values())
+        return list(self._by_id.values())
 
     def at(self, key: Key) -> Correction | None:
         """What is proposed for a position."""
-        return next((offer.correction for offer in self.all() if offer.correction.key == key), None)
+        offer = self._by_position.get(key)
+        return offer.correction if offer else None
 
     def named(self, name: str) -> Offer:
         """The proposal for a break, or of a correction, by its id or the beginning of it. Raises NotRecordedError."""
@@ -55,15 +56,14 @@ class Proposals:
         told = newest(self._database, name)
         if told["status"] in ("resolved", "superseded"):
             raise NotRecordedError(f"{told['id']} is {told['status']}: there is nothing to correct")
-        found = self.at((told["broker"], told["account"], told["symbol"], told["leg"]))
-        offer = next((offer for offer in self.all() if found is not None and offer.correction.id == found.id), None)
+        offer = self._by_position.get(_key(told))
         if offer is None:
             raise NotRecordedError(f"{told['id']} has no proposal: `recon-core breaks explain {told['id']}` says what is known")
         return offer
 
     def _of_correction(self, name: str) -> Offer:
-        if name in self._by_break:
-            return self._by_break[name]
+        if name in self._by_id:
+            return self._by_id[name]
         found = [offer for offer in self.all() if offer.correction.id.startswith(name)]
         if len(found) > 1:
             raise NotRecordedError(f"{name} is the beginning of {len(found)} corrections: write more of it")
@@ -74,13 +74,13 @@ class Proposals:
             raise closed(self._database, name)
         for run in reversed(runs(self._database, limit=SEARCHED)):
             for entry in sealed_report(self._database, run.run_id)["discrepancies"]:
-                if entry["correction"] and entry["correction"]["id"] == name:
+                if (proposal := entry.get("correction")) and proposal["id"] == name:
                     key = _key(entry)
                     raise NotRecordedError(overtaken(name, run.run_id, corrections.place(key), self.at(key)))
         raise NotRecordedError(f"there is no correction {name} in the last {SEARCHED} runs; nothing was changed")
 
     @cached_property
-    def _by_break(self) -> dict[str, Offer]:
+    def _by_id(self) -> dict[str, Offer]:
         rows = self._database.execute(
             "SELECT id, episode, last_run FROM breaks WHERE is_open = 1 AND superseded_by IS NULL ORDER BY last_run, id"
         )
@@ -88,9 +88,16 @@ class Proposals:
         offers: dict[str, Offer] = {}
         for run_id in dict.fromkeys(run_id for run_id, _ in episodes):
             for entry in sealed_report(self._database, run_id)["discrepancies"]:
-                proposal, episode = entry["correction"], episodes.get((run_id, entry["id"]))
+                proposal, episode = entry.get("correction"), episodes.get((run_id, entry["id"]))
                 if proposal and episode is not None:
                     offers.setdefault(proposal["id"], self._offer(entry, proposal, episode, run_id))
+        return offers
+
+    @cached_property
+    def _by_position(self) -> dict[Key, Offer]:
+        offers: dict[Key, Offer] = {}
+        for offer in self.all():
+            offers.setdefault(offer.correction.key, offer)
         return offers
 
     def _offer(self, entry: Mapping[str, Any], proposal: Mapping[str, Any], episode: int, run_id: str) -> Offer:

@@ -124,7 +124,7 @@ def _traded(term: Term, *, sign: int = 1) -> str:
     quantity = term.quantity * sign
     price = f" at {number(term.price)}" if term.price is not None else ""
     when = moment(term.at) if term.at else str(term.on)
-    return f"{'bought' if quantity > 0 else 'sold'} {number(abs(quantity))}{price} on {when} (fill {term.id})"
+    return f"{'bought' if quantity > 0 else 'sold'} {number(abs(quantity))}{price} on {when} (fill {term.id}{_called(term)})"
 
 
 def _meaning(cause: str, terms: Sequence[Term]) -> str:
@@ -148,7 +148,13 @@ def _booked(term: Term) -> str:
     said = f": {term.said}" if term.said else ""
     if term.kind == "announced":
         return f"{number(term.quantity)} by what was announced for {term.on} ({term.id}{said}), which is not in the book"
-    return f"the broker booked {'+' if term.quantity > 0 else ''}{number(term.quantity)} on {term.on}, {what} ({term.id}{said})"
+    booked = f"the broker booked {'+' if term.quantity > 0 else ''}{number(term.quantity)} on {term.on}"
+    return f"{booked}, {what} ({term.id}{_called(term)}{said})"
+
+
+def _called(term: Term) -> str:
+    """The row's own name, where the position is known by its identifier alone."""
+    return f", there called {term.called}" if term.called else ""
 
 
 def _listed(shown: Sequence[str], kind: str, terms: Sequence[Term], who: str = "") -> str:

@@ -18,8 +18,10 @@ from recon_core.engine import connect
 from recon_core.errors import ReconError
 from recon_core.feeds import ProvenFeed
 from recon_core.host import Host
+from recon_core.kernel import HERE, Kernel
+from recon_core.recall import Known
 from recon_core.reconcile import Clock, Progress, Request, reconcile, silent
-from recon_core.record import Known
+from recon_core.redaction import redacted
 from recon_core.verdict import AskedAgain, Verdict
 
 
@@ -34,12 +36,14 @@ def settled(
     sleep: Callable[[float], None],
     suspend: Callable[[Sequence[str]], None],
     progress: Progress = silent,
+    kernel: Kernel = HERE,
 ) -> Iterator[tuple[duckdb.DuckDBPyConnection, Verdict]]:
     """A verdict, and the connection that it was made on: the last one, where live brokers were asked again (``recheck``).
 
     They are asked again while breaks of theirs halt, ``times`` at most, after ``wait_seconds`` each time, and the book is read
     again after they answered. Not where a person chose the run's time: the past does not move. A halting verdict gives way only to
-    one in which they all are COMPLETE; ``suspend`` is called before each wait, with the brokers: nobody trades there meanwhile.
+    one in which they all are COMPLETE; ``suspend`` is called before each wait, for them or for evidence, with the brokers: nobody
+    trades there meanwhile.
     """
     rechecks = {alias: broker.recheck for alias, broker in configuration.settings.brokers.items()}
     left = {alias: recheck.times for alias, recheck in rechecks.items()} if request.as_of is None else {}
@@ -47,11 +51,20 @@ def settled(
 
     def ask(connection: duckdb.DuckDBPyConnection, earlier: Sequence[BrokerAnswer] | None) -> Verdict:
         return reconcile(
-            connection, configuration, request, clock=clock, progress=progress, known=known, output=output, earlier=earlier
+            connection,
+            configuration,
+            request,
+            clock=clock,
+            progress=progress,
+            known=known,
+            output=output,
+            suspend=suspend,
+            earlier=earlier,
+            kernel=kernel,
         )
 
     with ExitStack() as held:
-        connection = held.enter_context(connect())
+        connection = held.enter_context(connect(configuration.settings.limits))
         verdict = ask(connection, None)
         while doubted := {alias: breaks for alias, breaks in live_breaks(verdict).items() if left.get(alias)}:
             seconds = float(max(rechecks[alias].wait_seconds for alias in doubted))
@@ -63,12 +76,14 @@ def settled(
             left |= {alias: left[alias] - 1 for alias in doubted}
             try:
                 with ExitStack() as trial:
-                    other = trial.enter_context(connect())
+                    other = trial.enter_context(connect(configuration.settings.limits))
                     later = ask(other, [_unprinted(feed.answer) for feed in verdict.feeds if feed.alias not in doubted])
                     trouble = [f"{feed.alias} is {feed.status}: {feed.reason}" for feed in later.feeds if _silent(feed, doubted)]
                     kept = trial.pop_all() if not trouble else None
             except ReconError as error:
                 kept, trouble = None, [str(error).partition("\n")[0]]
+            except Exception as error:  # whatever fails now, a verdict that halts is in hand
+                kept, trouble = None, [f"{type(error).__name__}: {redacted(str(error)).partition(chr(10))[0]}"]
             if kept is None:
                 stands = f"the breaks stand as they were found first, for they could not be asked about again: {'; '.join(trouble)}"
                 verdict = replace(verdict, warnings=(*verdict.warnings, stands))

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING, Literal
 
 import duckdb
 
@@ -18,38 +19,44 @@ from recon_core.book.survey import Survey, survey
 from recon_core.collect import BrokerAnswer, maker
 from recon_core.config.credentials import secret_value
 from recon_core.config.load import Configuration
+from recon_core.config.policy import Policy
 from recon_core.config.settings import Settings
 from recon_core.decide import Doubt, decide
 from recon_core.elapsed import Intervals
 from recon_core.engine import shut_off
 from recon_core.errors import BookError, EngineError
-from recon_core.explaining import Fills, Orders, Own, look_into, or_unexplained
+from recon_core.explaining import look_into, or_unexplained
 from recon_core.feed_times import run_time
 from recon_core.feeds import ProvenFeed, prove, unique, with_basis_note, with_coverage_note
 from recon_core.fingerprints import Fingerprint
 from recon_core.host import Host
 from recon_core.identity import Identity, identified, renamed
-from recon_core.listing import worst
+from recon_core.kernel import HERE, Kernel
+from recon_core.listing import LISTED, worst
 from recon_core.match import find
+from recon_core.model import Decision, Total
 from recon_core.pairs import Comparison
-from recon_core.record import Known
-from recon_core.scan import Scan, scan
+from recon_core.recall import Known
+from recon_core.scan import Scan
 from recon_core.schedule import recently_closed
+from recon_core.scratch import scratch_folder
 from recon_core.sides import compare, uneven_lots
 from recon_core.silence import expired, silence
 from recon_core.sources import gather
+from recon_core.state.scope import parse_scope
 from recon_core.syntax import ExpressionError
 from recon_core.tables.faults import source_notes
 from recon_core.tables.mounting import duplicate_rows
 from recon_core.totals import halting, rule_impacts, silenced, tallies, totals
 from recon_core.verdict import Verdict
 
-LISTED = 10_000
-"""How many breaks the report lists, worst first; breaks.parquet holds all."""
+if TYPE_CHECKING:  # what is asked is loaded where something is broken
+    from recon_core.inquiry import Fills, Orders, Own
 
 BY_HASH = 200_000
 """From how many rows on positions are joined by hashes of their keys: on fewer it gains nothing."""
 
+Engine = Literal["duckdb", "spark"]
 Clock = Callable[[], datetime]
 Progress = Callable[[str], None]
 
@@ -58,14 +65,19 @@ def silent(_: str) -> None:
     """No progress is shown."""
 
 
+def nobody(_: Sequence[str]) -> None:
+    """Nobody's permit is there to be taken away."""
+
+
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What a run is asked: which deployment, of what time, which brokers (empty: all)."""
+    """What a run is asked: which deployment, of what time, which brokers (empty: all), and on which engine pairs are judged."""
 
     config: Path = Path("recon.yaml")
     policy: Path | None = None
     as_of: datetime | None = None
     brokers: tuple[str, ...] = ()
+    engine: Engine = "duckdb"
 
 
 def reconcile(
@@ -77,10 +89,13 @@ def reconcile(
     progress: Progress = silent,
     known: Known,
     output: Path | None,
+    suspend: Callable[[Sequence[str]], None] = nobody,
     earlier: Sequence[BrokerAnswer] | None = None,
+    kernel: Kernel = HERE,
 ) -> Verdict:
-    """Compare the book with the brokers and decide; writes nothing. ``known`` is what earlier runs left.
+    """Compare the book with the brokers and decide; writes nothing. ``known`` is what earlier runs left, ``kernel`` judges.
 
+    ``suspend`` is called with the proven brokers that would halt as things stand, before anybody is asked why they differ.
     ``earlier`` (None: this is the first time) are answers of this run that still hold: their brokers are not asked again.
     """
     settings, policy = configuration.settings, configuration.policy
@@ -97,7 +112,7 @@ def reconcile(
     )
     book, answers = sources.book, sources.answers
     files = [name for answer in answers if answer.feed.relation for name in answer.feed.relation.files]
-    shut_off(connection, [*book.files, *files], [output] if output else [])
+    shut_off(connection, [*book.files, *files], [output, scratch_folder(settings.limits.temp_dir)] if output else [])
     book_print, prints = Fingerprint(book.origins), fingerprints_of(answers)
     now = clock()
     held = survey(connection, book.mounted, list(settings.brokers), book.source, now)
@@ -112,8 +127,19 @@ def reconcile(
     ]
 
     progress("matching")
+    accepted, over = in_force(known.accepted, as_of.date())
     with _rules_named(configuration):
-        feeds, scanned, comparison, identities = _match(connection, configuration, book, held, feeds, as_of, now, idle)
+        feeds, scanned, comparison, identities = _match(connection, configuration, book, held, feeds, as_of, now, idle, kernel)
+
+        def suspend_what_halts() -> None:
+            find(connection, comparison, policy)
+            silence(connection, policy, as_of.date(), accepted)
+            incidents.group(connection, comparison, held, scanned, {})
+            first = _decision(connection, policy, totals(connection, policy), feeds)
+            scopes = [parse_scope(reason.scope, settings.brokers).broker for reason in first.reasons]
+            if scopes:
+                suspend([feed.alias for feed in feeds if None in scopes or feed.alias in scopes])
+
         look = partial(
             look_into,
             connection,
@@ -127,18 +153,17 @@ def reconcile(
             own=_own(settings, snapshot=sources.snapshot),
             make=maker(folder=settings.folder, clock=clock, secret=lambda reference: secret_value(reference, settings.folder)),
             progress=progress,
+            before_asking=suspend_what_halts,
         )
         explained = or_unexplained(look, feeds)
         find(connection, comparison, policy, explained=bool(explained.differences))
     for each in (book_print, *prints.values()):
         each.begin()
-    accepted, over = in_force(known.accepted, as_of.date())
     outgrown = silence(connection, policy, as_of.date(), accepted)
     ended = (*over, *outgrown)
     incidents.group(connection, comparison, held, scanned, explained.explanations)
     sums = totals(connection, policy)
-    doubts = [Doubt(feed.alias, str(feed.status), feed.reason, _in_doubt(feed)) for feed in feeds if not feed.proven]
-    decision = decide(policy, halting(connection, policy.scope), sums, doubts)
+    decision = _decision(connection, policy, sums, feeds)
     quiet = silenced(connection)
     listed = tuple(worst(connection, LISTED))
     explanations = explained.of(listed)
@@ -184,6 +209,14 @@ def reconcile(
         differences=explained.differences,
         proposals=explained.proposals(explanations, method=policy.corrections.pnl, book_lots=settings.book.lots, as_of=as_of),
     )
+
+
+def _decision(
+    connection: duckdb.DuckDBPyConnection, policy: Policy, sums: Sequence[Total], feeds: Sequence[ProvenFeed]
+) -> Decision:
+    """What the policy makes of the breaks, of what they add up to, and of the feeds that are not proven."""
+    doubts = [Doubt(feed.alias, str(feed.status), feed.reason, _in_doubt(feed)) for feed in feeds if not feed.proven]
+    return decide(policy, halting(connection, policy.scope), sums, doubts)
 
 
 def fingerprints_of(answers: Sequence[BrokerAnswer]) -> dict[str, Fingerprint]:
@@ -249,6 +282,7 @@ def _match(
     as_of: datetime,
     now: datetime,
     idle: Intervals,
+    kernel: Kernel,
 ) -> tuple[list[ProvenFeed], Scan, Comparison, list[Identity]]:
     """What may be breaks of the feeds that can be used, as the table ``hits``; last, what was matched under another name.
 
@@ -265,7 +299,7 @@ def _match(
         comparison = compare(book.mounted, held, feeds, policy, book_lots=lots, fx=settings.fx, as_of=as_of, now=now, closed=idle)
         summed = lots or netted or any(feed.feed.lots for feed in feeds)
         rows = None if summed else (held.positions_at(comparison.brokers), sum(feed.positions for feed in feeds))
-        scanned = scan(connection, comparison, policy, rows, by_hash=sum(rows or ()) >= BY_HASH)
+        scanned = kernel.scan(connection, comparison, policy, rows, by_hash=sum(rows or ()) >= BY_HASH)
         if not named and not scanned.duplicates:
             named = True
             found, remarks = identified(connection, comparison)

@@ -5,22 +5,24 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from recon_core import log
 from recon_core.config.credentials import store_url
-from recon_core.config.load import load_configuration
+from recon_core.config.load import Configuration, load_configuration
 from recon_core.config.settings import Settings
 from recon_core.enforcement import failure_told, permit_and_tell, say, say_standing, say_withheld, stop, suspend, though_stopped
-from recon_core.errors import NoVerdictError
-from recon_core.host import load_host
+from recon_core.errors import ConfigError, NoVerdictError
+from recon_core.host import Host, load_host
 from recon_core.interruption import deferred
+from recon_core.kernel import HERE, Kernel
+from recon_core.recall import Known, agreed_by, kept_snapshots, recall
 from recon_core.recheck import settled
-from recon_core.reconcile import Clock, Progress, Request, silent
-from recon_core.record import Known, agreed_by, commit, kept_snapshots, recall, though_recorded, write_out
+from recon_core.reconcile import Clock, Engine, Progress, Request, nobody, silent
+from recon_core.record import commit, though_recorded, write_out
 from recon_core.report.build import build
 from recon_core.report.events import log_report
 from recon_core.state.actor import current_actor
@@ -69,6 +71,7 @@ def _run(
     folder = output or settings.state_dir / "runs" / str(about["run_id"])
     store_lock = run_lock(store_url(settings.store, settings.folder))
     with hold(settings.state_dir, started_at, store_lock), ExitStack() as stack:
+        kernel = stack.enter_context(_kernel(configuration, request.engine))
         configuration.host.notify("recon_run_started", run=about | {"config": str(request.config)})
         known = recall(settings)
         doubts = _settled(settings, clock) if known.begun else []
@@ -82,6 +85,7 @@ def _run(
                 output=folder.absolute(),
                 sleep=sleep,
                 suspend=lambda brokers: None if chosen else suspend(settings, brokers),
+                kernel=kernel,
             )
         )
         run_id = str(about["run_id"])
@@ -105,9 +109,24 @@ def _run(
     return report
 
 
+def _kernel(configuration: Configuration[Host], engine: Engine) -> AbstractContextManager[Kernel]:
+    """What judges the pairs. Raises ConfigError where recon.yaml names no cluster for it."""
+    if engine == "duckdb":
+        return nullcontext(HERE)
+    settings = configuration.settings
+    if settings.spark is None:
+        raise ConfigError(f"--engine spark: {settings.path} does not say where the cluster is (spark: {{master: ...}})")
+    from recon_core.spark.bucket import Runtime
+    from recon_core.spark.kernel import spark_kernel
+
+    return spark_kernel(
+        settings.spark, settings.limits, Runtime.of(configuration.host.plugins, settings.drop_ins, settings.disabled)
+    )
+
+
 def _settled(settings: Settings, clock: Clock) -> list[str]:
     """What is to be said of corrections that an earlier process began and did not live to record, before the book is read."""
-    from recon_core.corrections import settle
+    from recon_core.applying import settle
 
     said = settle(settings, current_actor(), clock=clock)
     for sentence in said:
@@ -147,7 +166,7 @@ class PositionReconciler:
             known=Known(snapshots=kept_snapshots(settings), agreed=agreed_by(settings)),
             output=None,
             sleep=time.sleep,
-            suspend=lambda _: None,
+            suspend=nobody,
         ) as (_, verdict):
             pass
         asked = {feed.alias for feed in verdict.feeds}

@@ -90,20 +90,25 @@ def valid_until(schedule: Schedule | None, as_of: datetime, proven_at: datetime,
 
     ``late`` is when a broker is due by itself, with data of the last due time of ``schedule`` before.
 
-    Data of an earlier session than the last due time asked for holds no longer than that session's verdict did, and without
-    a schedule all data holds for 26 hours. So the end may have passed already.
+    Data of an earlier session than the last due time asked for holds no longer than that session's verdict did: until the first
+    due time that asked for a later one. Without a schedule all data holds for 26 hours. So the end may have passed already.
     """
     if schedule is None:
         return min(as_of, proven_at) + WITHOUT_SCHEDULE
     own = late or schedule
+
+    def outdated(due: datetime) -> bool:
+        return _of_earlier_session(schedule, as_of, previous_due(schedule, due) if late else due)
+
     due = previous_due(own, proven_at)
-    asked = previous_due(schedule, due) if late else due
-    return (due if _of_earlier_session(schedule, as_of, asked) else next_due(own, proven_at)) + own.grace
+    if due - as_of > REMEMBERED:
+        return as_of + WITHOUT_SCHEDULE
+    if outdated(due):
+        return next(each for each in _dues(own, _day(own, as_of), 1) if each > as_of and outdated(each)) + own.grace
+    return next_due(own, proven_at) + own.grace
 
 
 def _of_earlier_session(schedule: Schedule, as_of: datetime, due: datetime) -> bool:
-    if due - as_of > REMEMBERED:
-        return True
     return sessions_between(schedule, as_of, due) > 0 and elapsed(as_of, due, closed(schedule, as_of, due)) > STALE_AFTER
 
 

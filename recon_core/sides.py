@@ -12,7 +12,7 @@ from recon_core.book.survey import Survey
 from recon_core.config.policy import Policy
 from recon_core.elapsed import Intervals
 from recon_core.feeds import ProvenFeed
-from recon_core.pairs import CARRIED, VALUE_COLUMNS, Comparison, Side, side_query
+from recon_core.pairs import CARRIED, VALUE_COLUMNS, Comparison, Side, Source, side_query
 from recon_core.sql import identifier, quoted
 from recon_core.tables.mounting import Mounted
 
@@ -56,7 +56,25 @@ def compare(
             if "currency" not in book.columns_present and not (feed.mounted and "currency" in feed.mounted.columns_present)
         ),
         closed=closed,
+        sources=(
+            _book_source(book, held, brokers, unnamed),
+            *(_source(feed, feed.mounted) for feed in usable if feed.mounted),
+        ),
     )
+
+
+def _book_source(book: Mounted, held: Survey, brokers: Sequence[str], unnamed: Mapping[str, str]) -> Source:
+    account = f"coalesce(account, {_by_broker(unnamed)})"
+    where = f"quantity <> 0 AND broker IN ({_list(brokers)})"
+    owned = f"SELECT broker, {account} AS account FROM {identifier(book.lean)} WHERE {where}"
+    return Source(book, None, owned, held.positions_at(brokers), {}, unnamed)
+
+
+def _source(feed: ProvenFeed, mounted: Mounted) -> Source:
+    whose = f"{quoted(feed.alias)} AS broker, {feed.account_sql} AS account"
+    owned = f"SELECT {whose} FROM {identifier(mounted.lean)} WHERE quantity <> 0"
+    accounts = feed.answer.settings.accounts
+    return Source(mounted, feed.alias, owned, feed.positions, accounts, {feed.alias: feed.row_account})
 
 
 def _book_side(

@@ -60,7 +60,7 @@ def take(settings: Settings, *, as_of: datetime | None, now: datetime) -> Snapsh
     url = store_url(settings.store, settings.folder)
     name = f"book-{stamp:%Y%m%dT%H%M%S}Z-{now.astimezone(UTC):%Y%m%dT%H%M%S%f}Z.parquet"
     folder = settings.state_dir / FOLDER
-    with hold(settings.state_dir, now, run_lock(url)), connect() as connection:
+    with hold(settings.state_dir, now, run_lock(url)), connect(settings.limits) as connection:
         book = open_book(connection, settings.book, settings.folder, broker_names=list(settings.brokers), as_of=as_of)
         own = Fingerprint(book.origins)
         held = survey(connection, book.mounted, list(settings.brokers), book.source, now)

@@ -10,8 +10,9 @@ CREATE OR REPLACE TEMP MACRO exact_product(a, b) AS TRY(
     + (a % 1)::DECIMAL(18,18) * TRY_CAST(trunc(b) AS DECIMAL(19,0))
     + trunc((a % 1)::DECIMAL(18,18) * (b % 1)::DECIMAL(18,18), 18)::{EXACT});
 CREATE OR REPLACE TEMP MACRO plain_text(x) AS
-    CASE WHEN x IS NULL THEN 'unknown' WHEN typeof(x)[1:7] IN ('DECIMAL', 'DOUBLE')
-         THEN regexp_replace(x::VARCHAR, '\\.0+$|(\\.[0-9]*[1-9])0+$', '\\1') ELSE x::VARCHAR END;
+    CASE WHEN x IS NULL THEN 'unknown'
+         WHEN typeof(x) LIKE 'DECIMAL%' AND typeof(x) NOT LIKE '%,0)' THEN rtrim(rtrim(x::VARCHAR, '0'), '.')
+         WHEN typeof(x) = 'DOUBLE' THEN regexp_replace(x::VARCHAR, '\\.0+$|(\\.[0-9]*[1-9])0+$', '\\1') ELSE x::VARCHAR END;
 """
 """``exact_product`` is exact to 18 decimals (more are cut) and NULL past 10^20; ``plain_text`` prints a number as written.
 

@@ -7,7 +7,7 @@ import json
 import threading
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 import duckdb
@@ -58,7 +58,7 @@ def parse_statement(text: str, prefix: str = "") -> dict[str, Any]:
     return found
 
 
-@cache
+@lru_cache(maxsize=1024)  # a rule is parsed by each pass; who only checks texts, forever new ones, keeps few
 def _serialized(text: str) -> str:
     with scratch_database() as connection:
         row = connection.execute("SELECT json_serialize_sql(?)", [text]).fetchone()

@@ -10,7 +10,7 @@ from typing import Literal, TypeVar
 from recon_core.bookings import bookings
 from recon_core.evidence import Evidence, Fill, Movement
 from recon_core.explanation import Difference, Key, Term
-from recon_core.instruments import Instruments, Named
+from recon_core.instruments import Held, Instruments, Named
 from recon_core.own_fills import OwnFills
 
 _WESTERNMOST = timedelta(hours=12)
@@ -26,7 +26,8 @@ class Told:
     ``since`` is from when it was asked for (None: from the beginning), without the margin. ``accounts`` and ``aliases`` map the
     broker's names to the book's, ``account`` is the book's where a row names none. ``digests`` has, by the place that begins a
     row's ``source``, the sha256 of the bytes that were read there. ``book_fills`` are the book's own fills by the broker's ids of
-    executions, ``book_orders`` the ids of the firm's own orders; None: not configured.
+    executions, ``book_orders`` the ids of the firm's own orders; None: not configured. ``held`` are the positions that do not
+    differ, of those that rows may name.
     """
 
     broker: str
@@ -39,6 +40,7 @@ class Told:
     digests: Mapping[str, str] = field(default_factory=dict)
     book_fills: Sequence[Fill] | None = None
     book_orders: frozenset[str] | None = None
+    held: frozenset[Held] = frozenset()
 
 
 @dataclass(slots=True)
@@ -61,10 +63,13 @@ class Bearing:
 def terms_of(told: Told, differences: Sequence[Difference], *, as_of: datetime) -> Bearing:
     """The terms of each position, none later than ``as_of``, and what could not be used, and why."""
     bearing = Bearing()
-    instruments = Instruments(differences, told.aliases, net=told.legs == "net")
+    net = told.legs == "net"
+    instruments = Instruments(differences, told.aliases, net=net, held=told.held)
+    ours = Instruments(differences, {}, net=net, held=told.held)
     fills = _once(told.evidence.fills, told, instruments, bearing)
     movements = _once(told.evidence.movements, told, instruments, bearing)
-    own = OwnFills(told.book_fills, told.book_orders, [*fills, *movements], since=told.since, as_of=as_of)
+    rows: list[tuple[str, Fill | Movement]] = [*fills, *movements]
+    own = OwnFills(told.book_fills, told.book_orders, rows, theirs=instruments, ours=ours, since=told.since, as_of=as_of)
     bearing.by_id = own.usable
     bearing.notes += own.notes
     today = last_day(as_of)
@@ -74,7 +79,7 @@ def terms_of(told: Told, differences: Sequence[Difference], *, as_of: datetime) 
         if own.lacks(account, row):
             _put(bearing.terms, term)
     if own.usable and told.evidence.complete:
-        _take_own(own.unknown, Instruments(differences, {}, net=told.legs == "net"), told, bearing)
+        _take_own(own.unknown, ours, told, bearing)
     bearing.touched = instruments.asked
     for terms in (*bearing.terms.values(), *bearing.overdue.values()):
         terms[:] = sorted((term for term in terms if not_after(term, as_of)), key=order)
@@ -116,12 +121,12 @@ def _once(rows: Sequence[_Row], told: Told, instruments: Instruments, bearing: B
     for account, row in named:
         key = (row.account or whose.get((account, row.symbol, row.id), ""), row.symbol, row.id)
         known = first.setdefault(key, (account, row))
-        if _content(known[1]) != _content(row):
+        if known[1] is not row and _content(known[1]) != _content(row):
             doubtful.setdefault(key, [known]).append((account, row))
     for (owner, _, identity), some in sorted(doubtful.items(), key=lambda item: (item[0][0], item[0][2], item[0][1] or "")):
         note = f"rows of {owner or 'no account'} with the id {identity} contradict each other: none of them counts"
         bearing.notes.append(note)
-        for position in {each.key for account, row in some for each in instruments.named(account, _name(row))}:
+        for position in {each.key for account, row in some for each in instruments.named(account, Named.of(row))}:
             bearing.aside.setdefault(position, []).append(note)
     once = [each for key, each in first.items() if key not in doubtful]
     if nameless := sum(not account for account, _ in once):
@@ -141,10 +146,12 @@ def _put(terms: dict[Key, list[Term]], term: Term) -> None:
 
 
 def _take_fill(account: str, fill: Fill, instruments: Instruments, own: OwnFills, bearing: Bearing, today: date) -> None:
-    position = instruments.position(account, _name(fill), 1 if fill.quantity > 0 else -1)
+    name = Named.of(fill)
+    position = instruments.position(account, name, 1 if fill.quantity > 0 else -1)
     if position is None or not fill.quantity:
         return
-    term = _filled(fill, position, own.cause(account, fill))
+    doubt = own.doubt(fill) or ("" if own.usable else instruments.doubt(position, name))
+    term = _filled(fill, position, own.cause(account, fill), called=instruments.called(position, name), doubt=doubt)
     lag = position.settlement_lag if fill.settles_on else None
     pending = fill.settles_on is not None and fill.settles_on > today
     if lag == "book" and pending:
@@ -162,18 +169,13 @@ def _take_fill(account: str, fill: Fill, instruments: Instruments, own: OwnFills
 
 def _take_own(unknown: Sequence[Fill], instruments: Instruments, told: Told, bearing: Bearing) -> None:
     for fill in unknown:
-        position = instruments.position(fill.account or told.account or "", _name(fill), -1 if fill.quantity > 0 else 1)
+        position = instruments.position(fill.account or told.account or "", Named.of(fill), -1 if fill.quantity > 0 else 1)
         if position is not None and fill.quantity:
             term = _filled(fill, position, "PHANTOM")
             _put(bearing.terms, replace(term, kind="book_fill", quantity=fill.quantity.copy_negate()))
 
 
-def _name(row: Fill | Movement) -> Named:
-    leg = row.leg if isinstance(row, Fill) else "NET"
-    return Named(row.symbol, row.raw_symbol, row.isin, row.cusip, row.currency, leg)
-
-
-def _filled(fill: Fill, position: Difference, cause: str) -> Term:
+def _filled(fill: Fill, position: Difference, cause: str, *, called: str = "", doubt: str = "") -> Term:
     return Term(
         id=fill.id,
         kind="fill",
@@ -195,4 +197,6 @@ def _filled(fill: Fill, position: Difference, cause: str) -> Term:
         settles_on=fill.settles_on,
         source=fill.source,
         raw=fill.raw,
+        called=called,
+        doubt=doubt,
     )

@@ -38,7 +38,7 @@ def _totals_of(connection: duckdb.DuckDBPyConnection, policy: Policy, scope: Sco
     kinds = ", ".join(f"count(*) FILTER (WHERE live AND type = {quoted(name)}) AS count_{name}" for name in policy.rules)
     here = [entry for entry in policy.escalation if entry.per == scope]
     behind = "".join(
-        f", count(*) FILTER (WHERE {spoken}) AS n{place}, list(id ORDER BY place) FILTER (WHERE {spoken})[1:100] AS b{place}"
+        f", count(*) FILTER (WHERE {spoken}) AS n{place}, arg_min(id, place, 100) FILTER (WHERE {spoken}) AS b{place}"
         for place, spoken in enumerate(_spoken_of(entry.when) for entry in here)
     )
     counted, incidents, breaks = "break_total AS break_count, missing_total AS missing_count", "", "breaks"
@@ -92,7 +92,7 @@ def halting(connection: duckdb.DuckDBPyConnection, scope: Scope) -> list[Halting
     rows = named_rows(
         connection.execute(
             f"""SELECT type, rule, halt_source{keys}, count(*) AS count,
-                    list(id ORDER BY place)[1:100] AS ids, list(symbol ORDER BY place)[1:5] AS symbols
+                    arg_min(id, place, 100) AS ids, arg_min(symbol, place, 5) AS symbols
                 FROM breaks WHERE live AND halts GROUP BY type, rule, halt_source{keys} ORDER BY rule, halt_source{keys}"""
         )
     )

@@ -21,12 +21,13 @@ from recon_core.config.policy import Policy
 from recon_core.decide import Doubt, decide
 from recon_core.feeds import ProvenFeed, prove, unique
 from recon_core.host import load_host
+from recon_core.kernel import HERE, Kernel
 from recon_core.match import find
 from recon_core.model import POSITION_COLUMNS, Feed, Position, Relation, Total
-from recon_core.scan import scan
 from recon_core.sides import compare
 from recon_core.silence import silence
 from recon_core.sql import identifier
+from recon_core.tables.files import read_file
 from recon_core.tables.mounting import Mounted, duplicate_rows, mount
 from recon_core.totals import halting, totals
 
@@ -46,17 +47,22 @@ def runbook(*further: str) -> Policy:
         return load_policy(path, load_host(ROOT / "plugins").rules, display="policies.yaml")
 
 
-def kernel(connection: duckdb.DuckDBPyConnection, inputs: Inputs) -> Opinion:
-    """What the engine finds for ``inputs``; it leaves its tables behind in the connection."""
+def kernel(connection: duckdb.DuckDBPyConnection, inputs: Inputs, *, judge: Kernel = HERE, folder: Path | None = None) -> Opinion:
+    """What the engine finds for ``inputs``, pairs judged by ``judge``; it leaves its tables behind in the connection.
+
+    Sources that are ``typed`` are Parquet files where there is a ``folder`` for them.
+    """
     policy = inputs.policy
     brokers, book_rows = [alias for alias, _ in inputs.book], [row for _, row in inputs.book]
     relation = given(connection, "book_given", book_rows, brokers, typed=inputs.typed)
+    if folder is not None and inputs.typed:
+        relation = _parquet(connection, relation, folder, book=True)
     book = mount(connection, "book_rows", relation, book=True)
     held = survey(connection, book, [settings.alias for settings, _ in inputs.feeds], "book", inputs.now)
     feeds = [
         prove(
             connection,
-            BrokerAnswer(settings, Broker, _bulk(connection, f"feed_{number}_given", feed) if inputs.typed else feed),
+            BrokerAnswer(settings, Broker, _bulk(connection, f"feed_{number}_given", feed, folder) if inputs.typed else feed),
             name=f"feed_{number}",
             book=held.accounts.get(settings.alias, ()),
             as_of=inputs.as_of,
@@ -70,7 +76,7 @@ def kernel(connection: duckdb.DuckDBPyConnection, inputs: Inputs) -> Opinion:
     comparison = compare(book, held, feeds, policy, book_lots=inputs.book_lots, fx=inputs.fx, as_of=inputs.as_of, now=inputs.now)
     summed = inputs.book_lots or any(feed.feed.lots or feed.answer.settings.legs == "net" for feed in feeds)
     rows = None if summed else (held.positions_at(comparison.brokers), sum(feed.positions for feed in feeds))
-    scanned = scan(connection, comparison, policy, rows, by_hash=len(book_rows) % 2 == 0)  # every other case as many rows are
+    scanned = judge.scan(connection, comparison, policy, rows, by_hash=len(book_rows) % 2 == 0)  # every other case as many rows are
     if scanned.duplicates or (summed and _repeats(connection, inputs, book, feeds)):
         return Opinion(duplicates=True)
     find(connection, comparison, policy)
@@ -141,9 +147,17 @@ def _fitting(rows: Sequence[Position], column: str) -> str:
     return f"DECIMAL({max(whole + places, 1)},{places})" if whole + places <= 38 else f"DECIMAL(38,{_WIDEST[column]})"
 
 
-def _bulk(connection: duckdb.DuckDBPyConnection, name: str, feed: Feed) -> Feed:
+def _bulk(connection: duckdb.DuckDBPyConnection, name: str, feed: Feed, folder: Path | None) -> Feed:
     """The same feed as a file adapter would return it."""
-    return feed.but(positions=(), relation=given(connection, name, feed.positions, None, typed=True))
+    relation = given(connection, name, feed.positions, None, typed=True)
+    return feed.but(positions=(), relation=_parquet(connection, relation, folder, book=False) if folder else relation)
+
+
+def _parquet(connection: duckdb.DuckDBPyConnection, relation: Relation, folder: Path, *, book: bool) -> Relation:
+    """The same rows in a file of their own."""
+    path = folder / f"{relation.name}.parquet"
+    connection.execute(f"COPY ({relation.query}) TO '{path}' (FORMAT parquet)")
+    return read_file(path, {}, book=book).relation
 
 
 def _repeats(connection: duckdb.DuckDBPyConnection, inputs: Inputs, book: Mounted, feeds: list[ProvenFeed]) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -21,7 +22,7 @@ DASHBOARD = ROOT / "ops" / "grafana" / "recon-core.json"
 PRIME = {"prime": BrokerSettings("prime", "statement", expect_accounts=("MAIN",))}
 
 
-def alerts() -> dict[str, dict[str, object]]:
+def alerts() -> dict[str, dict[str, Any]]:
     return {rule["alert"]: rule for group in yaml.safe_load(RULES.read_text(encoding="utf-8"))["groups"] for rule in group["rules"]}
 
 
@@ -44,6 +45,12 @@ def test_every_alert_fires_when_it_should_and_then_resolves() -> None:
 
 def _cases(test: dict[str, list[dict[str, str]]], fires: bool) -> list[dict[str, str]]:
     return [case for case in test["alert_rule_test"] if bool(case["exp_alerts"]) is fires]
+
+
+def test_each_alert_names_the_runbook_and_the_runbook_each_alert() -> None:
+    page = (ROOT / "docs" / "runbook.md").read_text(encoding="utf-8")
+    assert {rule["annotations"]["runbook"] for rule in alerts().values()} == {"docs/runbook.md"}
+    assert [name for name in alerts() if f"`{name}`" not in page] == []
 
 
 def test_the_alert_of_breaks_is_the_runbooks() -> None:

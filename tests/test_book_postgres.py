@@ -83,6 +83,44 @@ def test_more_rows_than_a_chunk_are_all_read(connection: duckdb.DuckDBPyConnecti
     assert connection.execute("SELECT count(DISTINCT symbol) FROM book_rows").fetchone() == (120_001,)
 
 
+def test_plain_columns_are_read_in_bulk_and_anything_else_value_by_value(
+    connection: duckdb.DuckDBPyConnection, url: str, table: str
+) -> None:
+    execute(url, f"INSERT INTO {table} VALUES ('prime', 'MAIN', 'A', 1, 1, now(), NULL, NULL)")
+    assert opened(connection, url).mounted.relation.typed
+    for odd in (
+        "('prime', 'MAIN', E'B\\t', 1, 1, NULL, NULL, NULL)",
+        "('prime', 'MAIN', '1.2E+10', 1, 1, NULL, NULL, NULL)",
+        "('prime', 'MAIN', 'C', 'NaN', 1, NULL, NULL, NULL)",
+        "('prime', 'MAIN', 'D', 1, 'NaN', NULL, NULL, NULL)",
+    ):
+        execute(url, f"DELETE FROM {table}", f"INSERT INTO {table} VALUES {odd}")
+        assert not opened(connection, url).mounted.relation.typed, odd
+
+
+def test_a_numeric_without_a_scale_is_exact_and_one_with_too_many_decimals_a_fault(
+    connection: duckdb.DuckDBPyConnection, url: str, table: str
+) -> None:
+    execute(
+        url,
+        f"ALTER TABLE {table} ALTER COLUMN qty TYPE numeric",
+        f"INSERT INTO {table} VALUES ('prime', 'MAIN', 'A', 9999999999999999999.123456789012345678, 1, NULL, NULL, NULL)",
+    )
+    opened(connection, url)
+    assert connection.execute("SELECT quantity FROM book_rows").fetchall() == [(Decimal("9999999999999999999.123456789012345678"),)]
+    execute(url, f"UPDATE {table} SET qty = 0.1234567890123456789")
+    assert opened(connection, url).mounted.describe_faults(connection) == [
+        "row 1 (prime MAIN A), column qty: '0.1234567890123456789' has more than 18 decimals; a quantity is not rounded"
+    ]
+
+
+def test_a_time_past_all_calendars_is_refused(connection: duckdb.DuckDBPyConnection, url: str, table: str) -> None:
+    for time in ("12026-01-01 00:00+00", "0044-03-15 00:00+00 BC", "infinity"):
+        execute(url, f"DELETE FROM {table}", f"INSERT INTO {table} VALUES ('prime', 'MAIN', 'A', 1, 1, '{time}', NULL, NULL)")
+        with pytest.raises(BookError, match="nothing was compared"):
+            opened(connection, url)
+
+
 def test_a_query_with_casts_and_percents_is_used_as_given(connection: duckdb.DuckDBPyConnection, url: str, table: str) -> None:
     execute(url, f"INSERT INTO {table} VALUES ('prime', 'MAIN', 'A%', 2, 1, NULL, NULL, NULL)")
     query = f"""SELECT "Ticker"::varchar AS symbol, (qty * 7 % 4)::numeric AS quantity -- all: of them

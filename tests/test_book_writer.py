@@ -11,9 +11,10 @@ from typing import Any
 
 import pytest
 
+from recon_core.book.change import Change
 from recon_core.book.statements import proposed
 from recon_core.book.writable import open_writable
-from recon_core.book.writer import Change, Writer
+from recon_core.book.writer import Writer
 from recon_core.config.settings import BookSettings
 from recon_core.engine import connect
 from recon_core.errors import BookError, BookSetupError, CorrectionError

@@ -103,6 +103,14 @@ def test_halt_actions_are_filled_with_the_defaults_of_their_plugin(tmp_path):
     )
 
 
+def test_settings_of_spark_are_texts_as_spark_reads_them(tmp_path):
+    spark = settings_of(
+        SMALL + "spark: {master: yarn, conf: {spark.a: true, spark.b: 4, spark.c: 1.50}, folder: shared}\n", tmp_path
+    ).spark
+    assert spark.conf == {"spark.a": "true", "spark.b": "4", "spark.c": "1.50"}
+    assert spark.folder == tmp_path / "shared"
+
+
 def test_a_policy_beside_recon_yaml_is_the_policy(tmp_path):
     (tmp_path / "policies.yaml").write_text("version: 1\nrules: {STALE_POSITION: {}}\n", encoding="utf-8")
     (tmp_path / "recon.yaml").write_text(SMALL, encoding="utf-8")

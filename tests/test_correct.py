@@ -6,6 +6,7 @@ import json
 import re
 import shutil
 import sqlite3
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
@@ -26,6 +27,7 @@ from corrected import (
     with_proposals,
 )
 
+from recon_core import applying, corrections, proposals
 from recon_core.state.actor import current_actor
 
 AAPL, MSFT, OLD = (
@@ -368,6 +370,24 @@ def test_all_explained_takes_only_what_needs_no_look(desk: Corrected) -> None:
     named = desk.correct(DELETE["id"], *PERSON)
     assert named.returncode == 0
     assert "look first: PHANTOM" in named.stdout
+
+
+def test_many_corrections_take_one_reading_of_the_reports_and_one_opening_of_the_book(
+    desk: Corrected, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    def counted(name: str, real: Callable[..., object]) -> Callable[..., object]:
+        return lambda *given, **more: asked.append(name) or real(*given, **more)
+
+    monkeypatch.setattr(proposals, "sealed_report", counted("report", proposals.sealed_report))
+    for name in ("open_writable", "connect"):
+        monkeypatch.setattr(applying, name, counted(name, getattr(applying, name)))
+    with corrections.opened(desk.folder / "recon.yaml", current_actor("ann"), locked=True) as opened:
+        for offer in opened.offers(None):
+            assert opened.make(offer.correction, "a missed fill").error is None
+    assert len(desk.journal()) == 3
+    assert sorted(asked) == ["connect", "open_writable", "report"]
 
 
 def test_one_that_is_refused_keeps_no_other_from_being_made(desk: Corrected) -> None:

@@ -13,6 +13,8 @@ import pytest
 import test_ofx as ofx
 from deployment import Deployment, book_row
 
+from recon_core.recording import read_recording
+
 AAPL = "037833100"
 SECURITIES = ofx.security(AAPL, "AAPL")
 
@@ -117,6 +119,21 @@ def test_all_that_was_told_is_kept_beside_the_breaks(deployment: Statements) -> 
     assert all(row[9].startswith("<BUYSTOCK>") and f"<FITID>{row[2]}</FITID>" in row[9] for row in rows)
 
 
+def test_what_was_told_is_kept_byte_for_byte_beside_what_is_held(deployment: Statements) -> None:
+    deployment.day(20, "100", "150", bought("F1", 50, "20261120143100"))
+    config = (deployment.folder / "recon.yaml").read_text()
+    deployment.write("recon.yaml", config.replace("adapter: ofx", "adapter: ofx\n    keep_raw: true"))
+    report = deployment.report("--output", "out")
+    (told,), (feed,) = report["evidence"], report["feeds"]
+    assert told["raw"] == f"{feed['raw']}.evidence"
+    recording = read_recording(deployment.folder / told["raw"])
+    assert [document.sha256 for document in recording.documents] == [each["sha256"] for each in told["received"]]
+    assert recording.documents[0].raw == (deployment.folder / "statement.ofx").read_bytes()
+    deployment.day(21, "150", "150")
+    clean = deployment.report("--output", "out")
+    assert (clean["evidence"], (deployment.folder / f"{clean['feeds'][0]['raw']}.evidence").exists()) == ([], False)
+
+
 def test_evidence_of_an_earlier_run_in_a_folder_is_not_taken_for_that_of_the_next(deployment: Statements) -> None:
     deployment.day(20, "100", "150", bought("F1", 50, "20261120143100"))
     deployment.report("--output", "out")
@@ -164,6 +181,44 @@ def test_evidence_that_is_none_leaves_the_verdict_as_it_is(fills: str, tmp_path:
     (found,) = [entry for entry in report["discrepancies"] if entry["type"] == "QUANTITY_MISMATCH"]
     assert (found["explanation"]["status"], found["explanation"]["residual"]) == ("UNEXPLAINED", "-50")
     assert ("OverflowError" in "".join(report["warnings"])) == (FIRST_OF_ALL_TIMES in fills)
+
+
+LISTINGS = """
+from datetime import UTC, datetime
+from decimal import Decimal
+from recon_core import Evidence, Fill
+
+AS_OF = datetime(2026, 11, 20, 21, tzinfo=UTC)
+ISIN = "DE0007164600"
+
+class Listings(Broker):
+    \"\"\"One share on two exchanges: 100 in Paris, 70 in Frankfurt, where 50 were sold.\"\"\"
+
+    name = "listings"
+    capabilities = ("positions", "fills")
+
+    def positions(self, ask):
+        held = {"SAP.PA": 100, "SAP.DE": 70}
+        return Feed.complete([
+            Position(symbol=symbol, quantity=Decimal(quantity), account="MAIN", avg_price=Decimal(10), isin=ISIN, currency="EUR")
+            for symbol, quantity in held.items()
+        ], as_of=AS_OF)
+
+    def evidence(self, ask):
+        return Evidence(fills=[Fill(
+            id="F1", symbol="SAP.DE", quantity=Decimal(-50), price=Decimal(10), traded_at=AS_OF, account="MAIN", isin=ISIN,
+            currency="EUR",
+        )])
+"""
+
+
+@pytest.mark.parametrize(("name", "status"), [("SAP.DE", "UNEXPLAINED"), ("SAPG", "EXPLAINED")])
+def test_a_fill_of_a_listing_that_agrees_explains_no_other(name: str, status: str, tmp_path: Path) -> None:
+    made = Deployment(tmp_path)
+    made.write_drop_in("brokers", "listings", LISTINGS.replace('id="F1", symbol="SAP.DE"', f'id="F1", symbol="{name}"'))
+    made.book([book_row("SAP.PA", "150"), book_row("SAP.DE", "70")])
+    found = next(each["explanation"] for each in made.report()["discrepancies"] if each["explanation"])
+    assert found["status"] == status
 
 
 def test_a_run_without_breaks_asks_nobody_what_happened(deployment: Statements) -> None:
@@ -244,6 +299,14 @@ def test_a_fill_that_the_book_has_explains_nothing_and_the_one_that_it_lacks_doe
     recorded(deployment, OWN)
     found = explanation(deployment.report())
     assert (found["status"], [term["id"] for term in found["evidence"]], found["ties"]) == ("EXPLAINED", ["F2"], 0)
+
+
+def test_a_book_that_has_no_fill_of_a_broker_knows_none_to_be_missed(deployment: Statements) -> None:
+    rows = [bought("F1", 50, "20261120143100"), bought("F2", 20, "20261120153100")]
+    deployment.day(20, "100", "150", *rows, bought("F3", -20, "20261120163100", sells=True))
+    recorded(deployment)
+    found = explanation(deployment.report())
+    assert ([term["id"] for term in found["evidence"]], found["ties"]) == (["F1"], 1)
 
 
 def test_fills_of_the_book_that_cannot_be_read_are_said_and_decide_nothing(deployment: Statements) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from dataclasses import replace
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
 import pytest
@@ -188,7 +188,115 @@ def test_an_identifier_of_two_positions_is_told_apart_by_the_symbol_or_not_at_al
     assert [each.explained for each in both] == [False, False]
 
 
+SAP = {"isin": "DE0007164600", "currency": "EUR"}
+
+
+def test_a_row_of_a_listing_that_is_held_and_not_broken_is_about_that_one():
+    one, rows = difference("150", "100", "SAP.PA", ours=SAP, theirs=SAP), [fill("-50", symbol="SAP.DE", **SAP)]
+    for held in ({("MAIN", "SAP.DE", "NET")}, {("MAIN", "SAP.DE", "LONG")}):
+        assert explained(one, fills=rows, held=frozenset(held)).status == "UNEXPLAINED"
+        assert (
+            explained(one, movements=[moved("transfer", "-50", symbol="SAP.DE", **SAP)], held=frozenset(held)).status != "EXPLAINED"
+        )
+    other = explained(one, fills=rows, held=frozenset({("HEDGE", "SAP.DE", "NET"), ("MAIN", "SAP.PA", "SHORT")}))
+    assert other.certain, "of another account, or of the same name"
+    assert explained(one, fills=[fill("-50", symbol="SAP.PA", **SAP)], held=frozenset({("MAIN", "SAP.DE", "NET")})).certain
+
+
+def test_a_spelling_of_what_is_held_and_not_broken_is_about_that_one():
+    one = difference("0", "5", "BRKB", ours={"isin": "US0846707026"})
+    rows = [fill("5", symbol="BRK B", isin="US0846707026")]
+    assert explained(one, fills=rows).certain
+    assert not explained(one, fills=rows, held=frozenset({("MAIN", "BRK.B", "NET")})).explained
+
+
+def test_an_identifier_under_a_name_that_nobody_holds_is_said_with_that_name():
+    one = difference("150", "100", "SAP.PA", ours=SAP, theirs=SAP)
+    found = explained(one, fills=[fill("-50", symbol="SAPG", **SAP)])
+    assert (found.certain, found.terms[0].called) == (True, "SAPG")
+    assert "(fill f1, there called SAPG)" in found.why
+    booked = explained(one, movements=[moved("transfer", "-50", symbol="SAPG", **SAP)])
+    assert "transfer (m1, there called SAPG)" in booked.why
+    plain = explained(one, fills=[fill("-50", symbol="SAP FP", **SAP)], aliases={"SAP FP": "SAP.PA"})
+    assert (plain.certain, plain.terms[0].called) == (True, "")
+
+
+def test_an_announcement_is_of_every_listing():
+    one = difference("100", "400", "SAP.PA", ours=SAP, theirs=SAP)
+    split = action("split", symbol="SAP.DE", isin=SAP["isin"], old_rate="1", new_rate="4")
+    assert explained(one, corporate_actions=[split], held=frozenset({("MAIN", "SAP.DE", "NET")})).certain
+
+
+def test_a_row_without_a_leg_that_may_be_of_the_leg_that_agrees_is_a_doubt():
+    short, held = difference("-50", "-70", leg="SHORT"), frozenset({("MAIN", "AAPL", "LONG")})
+    sold, doubt = [fill("-20")], "a row that names no leg may be of the LONG one, which agrees"
+    found = explained(short, fills=sold, held=held)
+    assert (found.explained, found.doubt) == (True, doubt)
+    assert explained(short, movements=[moved("transfer", "-20")], held=held).doubt == doubt
+    assert explained(short, fills=sold).certain
+    assert explained(short, fills=[fill("-20", leg="SHORT")], held=held).certain
+    assert explained(short, fills=sold, book_fills=[BEFORE], held=held).certain, "what the long leg did the book would have"
+
+
 # -- the book's own fills and orders
+
+BEFORE = fill("1", "x1", hours(2_000), symbol="KO")
+"""A fill of the book's own from long ago, so that it is known since when there are any."""
+
+
+@pytest.mark.parametrize(
+    ("begin", "row", "status", "doubtful"),
+    [
+        (30, 20, "EXPLAINED", False), (24, 20, "EXPLAINED", False),
+        (10, 5, "EXPLAINED", False), (10, 20, "EXPLAINED", True), (10, 10, "EXPLAINED", False),
+        (40, 30, "EXPLAINED", True), (26, 30, "UNEXPLAINED", False), (10, 30, "UNEXPLAINED", False),
+    ],
+)  # fmt: skip
+def test_a_fill_is_known_by_id_to_be_missed_from_the_first_of_the_books_own_on(begin, row, status, doubtful):
+    """Asked for since 24 hours: what is older is looked at last, and what is older than the book's own fills, too, not at all."""
+    own = fill("1", "x1", hours(begin), symbol="KO")
+    one = difference("50", "100", agreed_at=hours(24))
+    found = explained(one, fills=[fill("50", "f1", hours(row))], book_fills=[own], since=hours(24), complete=True)
+    assert (found.status, bool(found.doubt)) == (status, doubtful)
+
+
+def test_a_fill_from_before_the_books_own_begin_is_not_certain_beside_one_that_is():
+    own = fill("1", "x1", hours(10), symbol="KO")
+    fills = [fill("30", "f1", hours(20)), fill("50", "f2", hours(5))]
+    found = explained(difference("50", "100"), fills=fills, book_fills=[own], since=hours(24))
+    assert (names(found), found.certain) == (["f2"], True)
+    both = explained(difference("50", "130"), fills=fills, book_fills=[own], since=hours(24))
+    assert names(both) == ["f1", "f2"]
+    assert both.doubt.startswith("fill f1 is older than the first of the book's own fills")
+
+
+def test_where_the_book_has_no_fill_at_all_none_is_known_by_id():
+    fills = [fill("50", "f1", hours(3)), fill("20", "f2", hours(4)), fill("-20", "f3", hours(5))]
+    assert names(explained(difference("100", "150"), fills=fills, book_fills=[])) == ["f1"]
+
+
+@pytest.mark.parametrize(
+    ("theirs", "ours", "other"),
+    [
+        ("ETH/USDT", "BTC/USDT", True), ("ETH/USDT", "ETHUSDT", False), ("BRK B", "BRK.B", False), ("ESZ5", "ESZ25", False),
+        ("ESZ25", "ESZ35", True), ("AAPL US", "AAPL", False), ("AAPL", "MSFT", True), ("AAPL", "KO", True), ("AAPL", "APC", False),
+    ],
+)  # fmt: skip
+def test_one_id_of_two_symbols_is_two_executions_and_another_spelling_is_not(theirs, ours, other):
+    """MSFT is a position that does not differ, KO what another row is about; nobody knows of APC."""
+    one = difference("100", "101", theirs if theirs != "AAPL US" else "AAPL")
+    fills = [fill("1", "777", hours(3), symbol=theirs), fill("9", "778", hours(3), symbol="KO")]
+    found = explained(
+        one, fills=fills, book_fills=[BEFORE, fill("1", "777", hours(3), symbol=ours)],
+        aliases={"AAPL US": "AAPL"}, held=frozenset({("MAIN", "MSFT", "NET")}),
+    )  # fmt: skip
+    assert found.explained == other
+
+
+def test_of_two_fills_with_one_id_the_one_of_the_symbol_is_meant():
+    ours = [fill("1", "777", hours(3), symbol="AAPL"), fill("1", "777", hours(3), symbol="APC")]
+    found = explained(difference("101", "100", "APC"), fills=[fill("1", "777", hours(3))], book_fills=[BEFORE, *ours])
+    assert found.cause == "PHANTOM"
 
 
 def test_with_the_books_own_fills_the_missed_ones_are_found_by_id():
@@ -312,7 +420,7 @@ def test_a_trade_that_does_not_clear_is_no_explanation_any_more():
 def test_an_unsettled_trade_that_the_book_does_not_have_either_makes_no_difference():
     one, fills = unsettled("broker", "150", "100")
     assert explained(one, fills=fills, book_fills=fills).cause == "UNSETTLED"
-    assert not explained(one, fills=fills, book_fills=[]).explained
+    assert not explained(one, fills=fills, book_fills=[BEFORE]).explained
     assert not explained(replace(one, settlement_lag=None), fills=fills).explained
 
 
@@ -454,8 +562,56 @@ def test_units_missed_before_a_split_are_split_and_later_ones_are_not():
     fills = [fill("50", "f1", hours(90)), fill("7", "f2", hours(5))]
     found = explained(difference("100", "607"), fills=fills, corporate_actions=[split])
     assert {term.id: term.quantity for term in found.terms} == {"f1": Decimal(50), "ca1": Decimal(450), "f2": Decimal(7)}
-    by_id = explained(difference("100", "607"), fills=fills, corporate_actions=[split], book_fills=[])
+    by_id = explained(difference("100", "607"), fills=fills, corporate_actions=[split], book_fills=[BEFORE])
     assert by_id.terms == found.terms
+
+
+EX_DATE = datetime(2026, 11, 19, tzinfo=UTC)
+NEAR = {"corporate_actions": [action("split", on=EX_DATE.date(), old_rate="1", new_rate="4")]}
+
+
+def near(quantity, number, at):
+    """A fill so many hours after the beginning of the split's day in UTC."""
+    return fill(quantity, number, EX_DATE + timedelta(hours=at))
+
+
+@pytest.mark.parametrize("own", [None, [BEFORE]])
+@pytest.mark.parametrize(
+    ("reported", "fills", "split"),
+    [
+        ("440", [near("10", "f1", 0.5)], "330"),  # an evening's in New York
+        ("410", [near("10", "f1", -3)], "300"),  # a morning's in Tokyo
+        ("455", [near("10", "f1", -4), near("3", "f2", 1), near("3", "f3", 15)], "339"),
+        ("410", [near("10", "f1", 30)], "300"),
+    ],
+)
+def test_a_trade_about_the_time_of_a_split_is_before_or_after_it_as_adds_up(reported, fills, split, own):
+    found = explained(difference("100", reported), fills=fills, book_fills=own, **NEAR)
+    assert found.certain, found.doubt
+    assert {term.id: str(term.quantity) for term in found.terms}["ca1"] == split
+    assert len(found.terms) == len(fills) + 1
+
+
+def test_the_split_stands_among_the_trades_where_it_adds_up():
+    found = explained(difference("100", "440"), fills=[near("10", "f1", 0.5)], **NEAR)
+    assert [term.id for term in sorted(found.terms, key=lambda term: term.at)] == ["f1", "ca1"]
+
+
+def test_trades_that_add_up_before_a_split_and_others_after_it_are_a_doubt():
+    fills = [near("10", "f1", 0.5), near("40", "f2", 2)]
+    found = explained(difference("100", "440"), fills=fills, **NEAR)
+    assert (found.explained, found.ties, found.certain) == (True, 1, False)
+    assert not explained(difference("100", "440"), fills=[near("10", "f1", -30)], **NEAR).ties
+
+
+@pytest.mark.parametrize("own", [None, [BEFORE]])
+def test_beside_a_split_that_does_not_add_up_no_row_from_before_it_is_named_in_part(own):
+    split = {"corporate_actions": [action("split", on=EX_DATE.date(), old_rate="1", new_rate="3")]}
+    for hour in (-30, -3, 0.5, 20):
+        found = explained(difference("100", "440"), fills=[near("10", "f1", hour)], book_fills=own, **split)
+        assert outcome(found) == ("UNEXPLAINED", "UNEXPLAINED", "-340")
+    later = explained(difference("100", "440"), fills=[near("10", "f1", 25)], book_fills=own, **split)
+    assert outcome(later) == (("PARTLY", "MISSED_FILL", "-330") if own else ("UNEXPLAINED", "UNEXPLAINED", "-340"))
 
 
 @pytest.mark.case("F10")

@@ -124,7 +124,7 @@ def test_a_receiver_that_needs_a_moment_is_asked_again(tmp_path):
 def test_whatever_does_not_plainly_say_halted_confirms_nothing(state, said, tmp_path):
     with serving({"/halt": as_json({}), "/state": state}) as server:
         started = time.monotonic()
-        (result,) = halted(tmp_path, desk(server, "deadline_seconds: 2"))
+        (result,) = halted(tmp_path, desk(server, "deadline_seconds: 3"))
         assert time.monotonic() - started < 30
     assert (result.done, result.confirmed) == (True, False)
     assert said in result.detail

@@ -17,8 +17,8 @@ from recon_core.halting import issue_for, proven, raise_for, record_scopes
 from recon_core.host import Host, load_host
 from recon_core.lifting import Deployment as Lifting
 from recon_core.lifting import Lift, lift
+from recon_core.recall import Known
 from recon_core.reconcile import Request, reconcile
-from recon_core.record import Known
 from recon_core.state.actor import Actor
 from recon_core.state.latch import read_latch
 from recon_core.state.permit import read_permit

@@ -120,6 +120,18 @@ def test_a_retry_after_date_is_measured_from_the_servers_own_clock():
         assert "it asks to wait 3600 s" in refusal(TransientError, server.url + "/v2/thing")
 
 
+def test_a_redirect_to_what_is_no_address_is_refused():
+    with one(Reply(b"", 303, {"Location": ":hs://lh["})) as server:
+        assert "points to what is no address" in refusal(MalformedError, server.url + "/v2/thing")
+
+
+@pytest.mark.parametrize("day", ["20 Nov 2026" + "1" * 30, "99 Nov 2026", "20 Nov -1", ""])
+def test_dates_that_are_none_are_no_reason_to_wait(day):
+    date = f"Fri, {day} 21:05:00 GMT"
+    with one([as_json({}, 503, Retry_After=date, Date=date), as_json([1])]) as server:
+        assert ask(server.url + "/v2/thing", Http(deadline_seconds=10, backoff_seconds=0.001)).body == [1]
+
+
 def test_a_retry_after_beyond_the_deadline_is_not_waited_for():
     with one(as_json({"message": "slow down"}, 429, Retry_After="3600")) as server:
         started = time.monotonic()

@@ -14,7 +14,6 @@ import pytest
 from deployment import book_row, feed_row, types
 from week import AAPL, MSFT, Week, age, feed, suppress
 
-from recon_core import record
 from recon_core.errors import StateError
 
 
@@ -147,14 +146,6 @@ def test_a_run_of_a_time_still_to_come_does_not_stop_the_clock_of_later_ones(wee
     week.day(16, feed(("AAPL", "90"), MSFT))
     week.run(as_of="2031-01-01T00:00:00+00:00")
     assert age(week.day(18, feed(("AAPL", "90"), MSFT))) == (1, "2026-11-16", 2)
-
-
-def test_of_too_many_breaks_the_worst_are_followed_and_the_report_says_so(week: Week, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(record, "FOLLOWED", 1)
-    report = week.day(16, feed(("AAPL", "90"), ("MSFT", "49")))
-    assert "of 2 breaks the 1 worst are followed from run to run" in report["warnings"]
-    assert week.listed() == [("AAPL", "new", 1)]
-    assert age(report, "MSFT") == (None, None, None)
 
 
 def test_breaks_parquet_tells_the_age(week: Week) -> None:

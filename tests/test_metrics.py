@@ -17,6 +17,7 @@ from threading import Event, Thread
 from typing import Any
 
 import pytest
+from deployment import Deployment, ago, book_row, feed_row
 from doc_pages import DOCS, table
 from loopback import Reply, serving
 from report_samples import RULES, clean, discrepancy, feed, report
@@ -122,6 +123,22 @@ def test_a_run_of_some_brokers_leaves_the_others_as_they_were(settings: MetricsS
     after = written(settings, verdict, BOTH, next_due=later)
     assert after["last_success_timestamp_seconds"] == {(): datetime(2026, 11, 23, 21, 40, tzinfo=UTC).timestamp()}
     assert after["next_due_timestamp_seconds"] == {(): later.timestamp()}, "both are proven since the due time"
+
+
+def test_a_broker_that_is_due_by_itself_is_due_again_once_it_is_proven(settings: MetricsSettings) -> None:
+    both = [feed("prime"), feed("coinhouse", status="NOT_READY", reason="not there yet")]
+    first, second = datetime(2026, 11, 24, 12, tzinfo=UTC), datetime(2026, 11, 25, 12, tzinfo=UTC)
+
+    def due(verdict: dict[str, Any], at: datetime) -> Any:
+        return written(settings, verdict, BOTH, own_due={"coinhouse": at})["feed_next_due_timestamp_seconds"]
+
+    assert due(report(feeds=both, verdict="incomplete"), first) == {("coinhouse",): first.timestamp()}
+    assert due(report(feeds=both[:1]), second) == {("coinhouse",): first.timestamp()}, "a run without it changes nothing"
+    assert due(report(feeds=both, verdict="incomplete"), second) == {("coinhouse",): first.timestamp()}, (
+        "nor one that proves nothing"
+    )
+    assert due(report(feeds=[feed("coinhouse")]), second) == {("coinhouse",): second.timestamp()}
+    assert "feed_next_due_timestamp_seconds" not in written(settings, clean(), BOTH)
 
 
 def test_a_broker_that_is_no_longer_configured_is_gone(settings: MetricsSettings) -> None:
@@ -299,3 +316,17 @@ def test_metrics_cost_a_run_without_them_nothing() -> None:
 def test_the_page_names_every_metric_with_its_labels() -> None:
     rows = {row[0].strip("`"): row[1] for row in table(DOCS / "metrics.md", "metric")}
     assert rows == {name: ", ".join(f"`{label}`" for label in metric.labels) for name, metric in METRICS.items()}
+
+
+def test_a_run_says_when_a_broker_is_due_by_itself(tmp_path: Path) -> None:
+    deployment, stamp = Deployment(tmp_path), ago(minutes=1)
+    deployment.book([book_row("AAPL", "100", updated_at=stamp)])
+    deployment.feed([feed_row("AAPL", "100")])
+    deployment.config(
+        broker="due: '07:00'", as_of=stamp, more="metrics: {}\nschedule: {due: '16:30', timezone: UTC, days: Mon-Sun}\n"
+    )
+    assert deployment.command("snapshot").returncode == 0
+    assert deployment.run().returncode == 0
+    ((broker, due),) = read_textfile(MetricsSettings(tmp_path / ".state" / "recon.prom"))["feed_next_due_timestamp_seconds"].items()
+    at = datetime.fromtimestamp(due, UTC)
+    assert (broker, f"{at:%H:%M}", at > datetime.now(UTC)) == (("prime",), "07:00", True)

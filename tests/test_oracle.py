@@ -125,26 +125,26 @@ def agree(connection: duckdb.DuckDBPyConnection, number: int, size: Size, exampl
 @pytest.mark.slow
 @pytest.mark.parametrize("part", range(8))
 def test_engine_and_oracle_agree_on_a_few_positions_under_a_few_rules(connection, part, request):
-    """With the two tests below: 2,000 random books, feeds and policies, or, without ``--faults``, the first 760 of them.
+    """With the two tests below: 2,000 random books, feeds and policies, or, without ``--faults``, the first 240 of them.
 
     Most without DuckDB's optimizer, a third of the time: the answer must not depend on it.
     """
     connection.execute("PRAGMA enable_optimizer" if part < 2 else "PRAGMA disable_optimizer")
     try:
-        agree(connection, part, SMALL, examples=235 if request.config.getoption("--faults") else 80)
+        agree(connection, part, SMALL, examples=235 if request.config.getoption("--faults") else 25)
     finally:
         connection.execute("PRAGMA enable_optimizer")
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("part", range(2))
-def test_engine_and_oracle_agree_on_more_positions_under_most_rules(connection, part):
-    agree(connection, part, LARGE, examples=45)
+def test_engine_and_oracle_agree_on_more_positions_under_most_rules(connection, part, request):
+    agree(connection, part, LARGE, examples=45 if request.config.getoption("--faults") else 12)
 
 
 @pytest.mark.slow
-def test_engine_and_oracle_agree_on_several_brokers(connection):
-    agree(connection, 0, WIDE, examples=30)
+def test_engine_and_oracle_agree_on_several_brokers(connection, request):
+    agree(connection, 0, WIDE, examples=30 if request.config.getoption("--faults") else 16)
 
 
 # --- absence

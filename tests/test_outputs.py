@@ -17,8 +17,9 @@ from recon_core.config.load import load_configuration
 from recon_core.engine import connect
 from recon_core.errors import StateError
 from recon_core.host import load_host
+from recon_core.recall import recall
 from recon_core.reconcile import Request, reconcile
-from recon_core.record import commit, recall, write_out
+from recon_core.record import commit, write_out
 from recon_core.report.build import build
 
 OUTPUTS = ["breaks.parquet", "report.html", "report.json"]

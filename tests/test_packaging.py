@@ -23,8 +23,6 @@ BUILT_IN = PROJECT["project"]["entry-points"]["recon_core"]
 NEW = {"broker": "acme-prime", "rule": "OPEN_ORDERS", "halt": "acme-gate"}
 SHIPPED = ("recon_core", "plugins", "policies.yaml", "pyproject.toml", "README.md", "LICENSE")
 
-pytestmark = pytest.mark.xdist_group("packaging")
-
 
 def python(*arguments, executable=sys.executable, **options):
     ran = subprocess.run([str(executable), *map(str, arguments)], capture_output=True, text=True, check=False, **options)

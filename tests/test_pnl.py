@@ -408,6 +408,13 @@ def test_a_fee_in_another_currency_leaves_the_total_unknown_and_says_how_much_it
     assert (none.pnl.total, none.notes) == (20, ())
 
 
+def test_a_fee_of_which_nobody_says_the_currency_is_not_taken_for_the_positions_own():
+    found = played(held("100", "10"), term("-10", "12", fee="0.002", fee_currency=""))
+    assert (found.pnl.realised, found.pnl.fees, found.pnl.total) == (20, 0, None)
+    told = "fees of 0.002 in a currency that nobody says are not in the profit, which is in USD: its total is not known"
+    assert found.notes == (told,)
+
+
 def test_what_is_unsettled_makes_no_money_yet():
     assert realised(held("100", "10"), term("-10", "12"), term("-50", "12", hours=1, cause="UNSETTLED")) == "20"
 

@@ -89,6 +89,21 @@ def test_what_was_done_is_not_done_again_unless_asked_for_or_taken_back(desk: Co
     assert desk.command("recalculate").stdout == "nothing was corrected since\n"
 
 
+@pytest.mark.parametrize("reverts", [1, 2, 3, 4])
+def test_a_correction_that_stands_counts_once_whatever_was_taken_back(desk: Corrected, reverts: int) -> None:
+    name = UPDATE["id"]
+    for _ in range(reverts):
+        assert desk.correct("--revert", name, *PERSON).returncode == 0
+        name = desk.records()[-1]["after"]["reverted_by"]
+    told = json.loads(desk.command("recalculate", "--json").stdout)
+    assert told["totals"] == {"USD": "-1.5" if reverts % 2 else "-3"}
+    page = desk.command("recalculate").stdout
+    assert f"{UPDATE['id']} update, applied " in page
+    assert page.count("total -1.5 USD") == (1 if reverts % 2 else 2)
+    if reverts % 2 == 0:
+        assert "P&L by average: realised 0, cash in lieu 0, fees 1.5, total -1.5 USD" in page[page.index(name) :]
+
+
 def test_since_a_run_is_what_was_corrected_after_it(desk: Corrected) -> None:
     report = desk.propose(ALL)
     assert desk.command("recalculate", "--since", report["run_id"]).stdout == "nothing was corrected since\n"

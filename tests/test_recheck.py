@@ -34,11 +34,10 @@ class Moving(Broker):
             sqlite3.connect(self.folder / "book.sqlite").executescript((self.folder / "booked_later.sql").read_text())
         answers = json.loads((self.folder / "held.json").read_text())
         held = answers[min(number, len(answers) - 1)]
-        return Feed.complete(
-            [Position(account="MAIN", symbol=s, quantity=Decimal(q), market_price=Decimal(10)) for s, q in held.items()],
-            as_of=self.clock(),
-            accounts=("MAIN",),
-        )
+        rows = [Position(account="MAIN", symbol=s, quantity=Decimal(q), market_price=Decimal(10)) for s, q in held.items()]
+        if (self.folder / "partial").exists():
+            return Feed.partial(rows, reason="page 2 is missing", as_of=self.clock(), accounts=("MAIN",))
+        return Feed.complete(rows, as_of=self.clock(), accounts=("MAIN",))
 """
 
 
@@ -155,6 +154,75 @@ def test_nobody_trades_at_a_broker_while_it_is_asked_again(deployment: Deploymen
     assert run(Request(config), sleep=sleep)["verdict"] == "clean"
     assert permitted == [False]
     assert guard(config, broker="prime", account="MAIN")
+
+
+def test_a_halt_stands_whatever_fails_while_brokers_are_asked_again(
+    deployment: Deployment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held(deployment, {"MSFT": "60", "AAPL": "5"})
+
+    def lost(*_: object, **__: object) -> None:
+        raise AttributeError("'NoneType' object has no attribute 'sc'")
+
+    found = run(
+        Request(deployment.folder / "recon.yaml"), sleep=lambda _: monkeypatch.setattr("recon_core.recheck.reconcile", lost)
+    )
+    assert (found["exit_code"], found["halting"]["raised"]) == (4, ["firm"])
+    assert any("could not be asked about again: AttributeError" in warning for warning in found["warnings"])
+    assert not guard(deployment.folder / "recon.yaml", broker="prime", account="MAIN")
+
+
+EVIDENCE = """
+    capabilities = ("positions", "fills")
+
+    def evidence(self, ask):
+        from datetime import timedelta
+        from decimal import Decimal
+        from recon_core import Evidence, Fill, guard
+        permitted = bool(guard(self.folder / "recon.yaml", broker="prime", account="MAIN"))
+        (self.folder / "meanwhile").write_text(str(permitted))
+        traded_at = self.clock() - timedelta(hours=1)
+        fill = Fill(id="F1", symbol="MSFT", quantity=Decimal(-40), price=Decimal(10), traded_at=traded_at, account="MAIN")
+        return Evidence(fills=[fill])
+"""
+
+
+@pytest.mark.parametrize(
+    ("when", "meanwhile", "after"),
+    [
+        ("residual <> 0", "False", True),  # explained, so that it does not halt in the end
+        ("true", "False", False),
+        ("abs(quantity_difference) > 50", "True", True),
+    ],
+)
+def test_nobody_trades_on_what_would_halt_while_evidence_is_waited_for(
+    deployment: Deployment, when: str, meanwhile: str, after: bool
+) -> None:
+    plugin = deployment.folder / "drop_ins" / "brokers" / "moving.py"
+    head, hook = plugin.read_text().split("@hookimpl")
+    plugin.write_text(f"{head.rstrip()}\n{EVIDENCE}\n\n@hookimpl{hook}")
+    recheck(deployment, times=0)
+    deployment.policy(f'version: 1\nrules: {{QUANTITY_MISMATCH: {{severity: high, halt: {{when: "{when}"}}}}}}\n')
+    held(deployment, {"MSFT": "100", "AAPL": "5"}, {"MSFT": "60", "AAPL": "5"})
+    config = deployment.folder / "recon.yaml"
+    assert report(deployment)["verdict"] == "clean"
+    assert guard(config, broker="prime", account="MAIN")
+    report(deployment)
+    assert (deployment.folder / "meanwhile").read_text() == meanwhile
+    assert bool(guard(config, broker="prime", account="MAIN")) == after
+
+
+def test_nor_on_what_a_broker_whose_feed_is_unproven_would_halt(deployment: Deployment) -> None:
+    plugin = deployment.folder / "drop_ins" / "brokers" / "moving.py"
+    head, hook = plugin.read_text().split("@hookimpl")
+    plugin.write_text(f"{head.rstrip()}\n{EVIDENCE}\n\n@hookimpl{hook}")
+    recheck(deployment, times=0)
+    held(deployment, {"MSFT": "100", "AAPL": "5"}, {"MSFT": "60", "AAPL": "5"})
+    assert report(deployment)["verdict"] == "clean"
+    deployment.write("partial", "")
+    found = report(deployment)
+    assert (found["feeds"][0]["status"], found["decision"]["halt"]) == ("PARTIAL", True)
+    assert (deployment.folder / "meanwhile").read_text() == "False"
 
 
 def test_the_book_is_read_again_once_the_broker_has_answered(deployment: Deployment) -> None:

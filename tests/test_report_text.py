@@ -12,7 +12,8 @@ import report_samples as samples
 
 from recon_core.report import to_text
 from recon_core.report.layout import cells, wrap
-from recon_core.report.wording import money, visible
+from recon_core.report.story import told as story_of
+from recon_core.report.values import money, visible
 
 NUMBER = re.compile(r"-?\d(?:[\d.,]*\d)?")
 
@@ -281,6 +282,17 @@ def test_doubt_about_an_explanation_is_said_with_it(changes: samples.Report, wor
 def test_a_doubt_that_the_correction_tells_is_said_once() -> None:
     told = {"explanation": samples.explained(doubt="page 3 failed"), "correction": samples.proposed(review="page 3 failed; new")}
     assert text_of(samples.report(samples.discrepancy(**told))).count("page 3 failed") == 1
+
+
+def test_a_report_of_an_earlier_version_is_told_as_far_as_it_goes() -> None:
+    earlier = {name: value for name, value in samples.explained().items() if name not in ("doubt", "looked_into")}
+    whole = samples.report(samples.discrepancy(explanation=earlier))
+    assert "explained (MISSED_FILL): the broker sold 5" in text_of(whole)
+    assert any("Explained (MISSED_FILL): the broker sold 5" in line for line in story_of(whole["discrepancies"][0], whole))
+    for entry in whole["discrepancies"]:
+        del entry["explanation"], entry["correction"]
+    assert "explained" not in text_of(whole)
+    assert "there is nothing to explain by evidence" in " ".join(story_of(whole["discrepancies"][0], whole))
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from deployment import Deployment, assert_nothing_ugly, book_row, feed_row, types
 
-from recon_core import PluginError, PositionReconciler, match
+from recon_core import PluginError, PositionReconciler, selecting
 from recon_core.class_checks import rule_problems
 from recon_core.columns import PAIR_COLUMNS
 from recon_core.expressions import check_expression, check_select
@@ -129,7 +129,7 @@ def test_a_select_that_does_not_end_is_ended_and_named(tmp_path: Path, monkeypat
     made.feed([feed_row(f"S{number}", "1") for number in range(3000)])
     thrice = "FROM pairs a, pairs b, pairs c WHERE a.symbol < b.symbol || c.symbol GROUP BY ALL"
     drop_in(made, f'select = "SELECT a.broker, a.account, a.symbol, a.leg {thrice}"; detail = "x"')
-    monkeypatch.setattr(match, "SELECT_SECONDS", 0.5)
+    monkeypatch.setattr(selecting, "SELECT_SECONDS", 0.5)
     with pytest.raises(PluginError, match=r"rule ODD: its select ran longer than 0\.5 seconds"):
         PositionReconciler(tmp_path / "recon.yaml").reconcile()
 

@@ -134,8 +134,13 @@ def test_data_of_an_earlier_session_holds_no_longer_than_the_verdict_of_that_ses
     friday_due, monday_due = at("2026-11-20T16:30:00-05:00"), at("2026-11-23T16:30:00-05:00")
     for of_friday in ("2026-11-20T16:00:00-05:00", "2026-11-20T09:00:00-05:00", "2026-11-22T12:00:00-05:00"):
         assert valid_until(NEW_YORK, at(of_friday), at("2026-11-23T09:00:00-05:00")) == monday_due + NEW_YORK.grace
-    for of_thursday in ("2026-11-19T16:00:00-05:00", "2026-11-19T22:00:00-05:00", "2020-01-01T00:00:00-05:00"):
+    for of_thursday in ("2026-11-19T16:00:00-05:00", "2026-11-19T22:00:00-05:00"):
         assert valid_until(NEW_YORK, at(of_thursday), at("2026-11-23T09:00:00-05:00")) == friday_due + NEW_YORK.grace
+    of_long_ago = [at("2026-11-09T16:00:00-05:00"), at("2020-01-01T00:00:00-05:00"), datetime(1, 1, 2, tzinfo=UTC)]
+    for hour in ("09:00:00", "16:31:00", "20:29:00"):  # before, just after a run is due, and just before its grace is over
+        ends = [valid_until(NEW_YORK, of, at(f"2026-11-23T{hour}-05:00")) for of in of_long_ago]
+        assert ends[0] == at("2026-11-10T16:30:00-05:00") + NEW_YORK.grace
+        assert max(ends[1:]) < at("2020-01-04T00:00:00-05:00")
     at_night = Schedule(time(2, 0), "America/New_York", days=weekdays("Tue-Sat"))
     assert valid_until(at_night, at("2026-11-19T16:00:00-05:00"), at("2026-11-20T02:10:00-05:00")) == at(
         "2026-11-21T06:00:00-05:00"

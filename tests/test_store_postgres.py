@@ -15,7 +15,7 @@ from deployment import Deployment, ago, book_row, feed_row
 from services import postgres
 from week import AAPL, MSFT, Week, age, feed
 
-from recon_core import guard
+from recon_core import following, guard
 from recon_core.errors import LockedError, StateError
 from recon_core.state import audit
 from recon_core.state.actor import Actor
@@ -26,7 +26,6 @@ from recon_core.state.store import open_store
 
 ANALYST = Actor("recon", "host-1", "ann")
 NOWHERE = Path("/nowhere")
-pytestmark = pytest.mark.xdist_group("postgres")
 
 
 @pytest.fixture(scope="module")
@@ -67,6 +66,19 @@ def test_a_break_lives_in_postgresql_as_it_does_in_sqlite(url: str, tmp_path: Pa
     assert told[0] == told[1]
     assert not (tmp_path / "postgres" / ".state" / "recon.sqlite").exists()
     assert (tmp_path / "postgres" / ".state" / "eod_recon_breaks.json").is_file()
+
+
+def test_a_break_that_is_followed_in_bulk_lives_there_too(url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RECON_TEST_STORE", url)
+    monkeypatch.setattr(following, "FOLLOWED", 1)
+    week = Week(tmp_path, config="store: env:RECON_TEST_STORE")
+    week.day(16, feed(("AAPL", "90"), ("MSFT", "49")))
+    report = week.day(17, feed(("AAPL", "90"), ("MSFT", "49")))
+    assert age(report, "AAPL") == age(report, "MSFT") == (1, "2026-11-16", 1)
+    assert week.listed() == [("AAPL", "open", 1), ("MSFT", "open", 1)]
+    assert week.day(18, feed(("AAPL", "90"), MSFT))["since_last"]["cleared_count"] == 1
+    (gone,) = json.loads(week.command("breaks", "list", "--status", "resolved", "--json").stdout)
+    assert week.command("breaks", "note", gone["id"], "seen").exit_code == 0
 
 
 def _accepted() -> tuple[str, ...]:

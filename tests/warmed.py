@@ -71,7 +71,9 @@ class Warmed:
             os.close(gate)
             try:
                 texts = [text.result(timeout=DEADLINE_SECONDS) for text in said]
-            except TimeoutError:
+            except BaseException:  # too late, or the test was given up
+                if tracing:
+                    tracing.kill()  # a process that is traced does not end before its tracer has looked
                 os.kill(child, signal.SIGKILL)
                 self._door.recv(32)  # how it ended, so that the next command does not take it for its own end
                 raise
@@ -91,11 +93,15 @@ def command(folder: Path, arguments: tuple[str, ...], environment: dict[str, str
     return _server().run(folder, arguments, environment, learn=learn)
 
 
-def _attached(tracer: Sequence[str], child: int) -> subprocess.Popen[str]:
-    tracing = subprocess.Popen([*tracer, "-p", str(child)], stderr=subprocess.PIPE, text=True)
-    while "TracerPid:\t0\n" in Path(f"/proc/{child}/status").read_text():
-        assert tracing.poll() is None, tracing.communicate()[1]
-        time.sleep(0.002)
+def _attached(tracer: Sequence[str], child: int) -> subprocess.Popen[bytes]:
+    """The tracer, once it has stopped the child: what the child did before it would leave the tracer one step behind it."""
+    with tempfile.TemporaryFile() as said:
+        tracing = subprocess.Popen([*tracer, "-p", str(child)], stderr=said)
+        deadline = time.monotonic() + DEADLINE_SECONDS
+        while b" attached" not in (words := os.pread(said.fileno(), 1000, 0)):
+            assert tracing.poll() is None, words
+            assert time.monotonic() < deadline, f"the tracer did not come: {words!r}"
+            time.sleep(0.002)
     return tracing
 
 

@@ -30,14 +30,14 @@ ALSO_SAID = ("sub_type", "alternate_symbol")
 MOST_DIGITS = 30  # of a rate that a sum can be made of
 
 
-def read_corporate_actions(body: Any) -> list[CorporateAction]:
+def read_corporate_actions(body: Any, place: str) -> list[CorporateAction]:
     """The actions of one page, which has an array for each type. Raises MalformedError that names type, row and field."""
-    by_type = Record(body, PLACE).record("corporate_actions")
+    by_type = Record(body, place).record("corporate_actions")
     return [
         _action(kind, record)
         for kind in by_type.value
         if by_type.has(kind)
-        for record in Record.each(by_type.value[kind], f"{PLACE}: {kind}")
+        for record in Record.each(by_type.value[kind], f"{place}: {kind}")
     ]
 
 

@@ -30,9 +30,9 @@ def kind_of(symbol: str) -> tuple[str | None, Decimal | None]:
     return ("us_equity", Decimal(1)) if STOCK.fullmatch(symbol) else (None, None)
 
 
-def events(body: Any, path: str) -> list[Record]:
+def events(body: Any, place: str) -> list[Record]:
     """The events of one page. Raises MalformedError for what is none."""
-    answer = Record(body, f"GET {path}")
+    answer = Record(body, place)
     if "history" not in answer.value:
         raise answer.wrong("history", 'an object, null or "null"')
     if answer.value["history"] in NOTHING:
@@ -40,7 +40,7 @@ def events(body: Any, path: str) -> list[Record]:
     rows = answer.record("history").value.get("event")
     if rows in NOTHING:
         return []
-    return Record.each(rows if isinstance(rows, list) else [rows], f"GET {path}")
+    return Record.each(rows if isinstance(rows, list) else [rows], place)
 
 
 def _digest(event: Record) -> str:

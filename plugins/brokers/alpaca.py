@@ -27,6 +27,7 @@ from recon_core import (
 )
 
 from ._alpaca_activities import PLACE, Activities, Holder, read_activities
+from ._alpaca_corporate_actions import PLACE as CORPORATE_ACTIONS
 from ._alpaca_corporate_actions import next_page, read_corporate_actions
 from ._alpaca_positions import Account, read_positions, rows_of
 from ._alpaca_symbols import issue_of
@@ -182,13 +183,16 @@ class Alpaca(Broker):
         start = _day(ask.since) if ask.since else max(min(days, default=today), NO_EARLIER)
         period = {"start": str(start - MARGIN), "end": str(today + MARGIN), "limit": "1000"}
         actions: dict[str, CorporateAction] = {}
+        number = 0
         for chosen in _chunks(sorted(symbols - coins)):
             try:
                 pages = await self._pages(
                     "/v1/corporate-actions", {"symbols": ",".join(chosen), **period}, host=self.settings["data_url"]
                 )
                 for answer in pages.answers:
-                    actions |= {f"{action.id} {action.said}": action for action in read_corporate_actions(answer.body)}
+                    place = f"{CORPORATE_ACTIONS}: page {(number := number + 1)}"
+                    self.digests[place] = answer.sha256
+                    actions |= {f"{action.id} {action.said}": action for action in read_corporate_actions(answer.body, place)}
                 troubles.append(pages.trouble)
             except BrokerError as error:
                 troubles.append(f"corporate actions are not known: {error}")

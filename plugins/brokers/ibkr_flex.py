@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 HOSTS = ("*.interactivebrokers.com",)
 """Where IBKR may say that a statement is; the token is sent nowhere else."""
 
+STATEMENT = "Flex statement"
 ONE_OF = "say exactly one of query_id (the Flex Web Service is asked) and path (a file that was delivered is read)"
 
 
@@ -137,7 +138,8 @@ class IbkrFlex(Broker):
         url = (begun.body.findtext("Url") or "").strip() or f"{base}/GetStatement"
         await asyncio.sleep(min(float(self.settings["poll_seconds"]), 1))  # a second question within a second is refused
         answer = await self._until_made(self.http.handed(url, hosts=HOSTS, like=base), reference, ends)
-        statements, missing = statements_in(answer.body, "Flex statement", self._zone)
+        self.digests[STATEMENT] = answer.sha256
+        statements, missing = statements_in(answer.body, STATEMENT, self._zone)
         return statements, [missing] if missing else [], answer.sha256
 
     async def _until_made(self, url: str, asked_for: str, ends: float) -> Answer:

@@ -174,7 +174,9 @@ class Oanda(Broker):
                 raise
             except BrokerError as error:
                 return f"page {number} of {len(addresses)} of its transactions could not be had: {error}"
-            for record in Record(answer.body, f"GET {path}: page {number}").records("transactions"):
+            place = f"GET {path}: page {number}"
+            self.digests[place] = answer.sha256  # its address is another
+            for record in Record(answer.body, place).records("transactions"):
                 identity = record.identifier("id")
                 if identity not in seen:
                     found.add(record, name, currency, hedging=hedging)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from datetime import timedelta
 from decimal import ROUND_HALF_EVEN, Decimal, DecimalException, localcontext
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from recon_core import (
@@ -163,7 +164,7 @@ class Tradier(Broker):
 
         def following(answer: Answer) -> dict[str, str] | None:
             nonlocal asked
-            if len(events(answer.body, path)) < PAGE_ROWS:
+            if len(events(answer.body, f"GET {path}: page {asked}")) < PAGE_ROWS:
                 return None
             asked += 1
             return {"page": str(asked)}
@@ -171,7 +172,8 @@ class Tradier(Broker):
         pages = await self.http.get_pages(
             self.settings["base_url"].rstrip("/") + path, following, headers=self._headers(), params=params
         )
-        return [event for answer in pages.answers for event in events(answer.body, path)], pages.trouble
+        rows = (events(answer.body, f"GET {path}: page {number}") for number, answer in enumerate(pages.answers, 1))
+        return list(chain.from_iterable(rows)), pages.trouble
 
     async def _get(self, path: str) -> Answer:
         try:

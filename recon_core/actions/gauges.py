@@ -37,6 +37,7 @@ METRICS: Mapping[str, Metric] = {
     "last_run_timestamp_seconds": Metric("When the last run ended, whether it had a verdict or not."),
     "last_success_timestamp_seconds": Metric("Since when every configured broker has been proven complete at least once."),
     "next_due_timestamp_seconds": Metric("When the next verdict is due."),
+    "feed_next_due_timestamp_seconds": Metric("When the feed of a broker that is due by itself is to be proven next.", ("broker",)),
     "duration_seconds": Metric("How long the last run with a verdict took."),
     "audit_seq": Metric("The last audit record's number and hash: the anchor against which the chain is verified.", ("head",)),
 }
@@ -49,12 +50,14 @@ def after_verdict(
     *,
     halted: bool,
     next_due: datetime | None,
+    own_due: Mapping[str, datetime],
 ) -> dict[str, Values]:
     """All gauges after the verdict of ``report``, which are absolute: what is not in them is no more.
 
     A broker whose feed is COMPLETE has a value, 0 at least, for each type of the policy and each account that is configured or
     reported. Any other keeps its ``earlier`` values, or has what was found now where that is more; one that was never proven has
-    none, for silence is not 0. ``halted`` is whether trading is halted anywhere now, ``next_due`` None without a schedule.
+    none, for silence is not 0. ``halted`` is whether trading is halted anywhere now, ``next_due`` None without a schedule,
+    ``own_due`` the same of brokers that are due by themselves.
     """
     feeds = {feed["broker"]: feed for feed in report["feeds"]}
     complete = {alias for alias, feed in feeds.items() if feed["status"] == "COMPLETE"}
@@ -71,6 +74,7 @@ def after_verdict(
         impact[priced] = max(inf if entry["impact"] is None else float(entry["impact"]), impact.get(priced, 0))
     proven = _kept(earlier, "feed_last_complete_timestamp_seconds", brokers, complete)
     proven |= {(alias,): ended for alias in brokers.keys() & complete}
+    dues = _kept(earlier, "feed_next_due_timestamp_seconds", own_due, complete)
     succeeded = min(proven.values()) if len(proven) == len(brokers) else _single(earlier, "last_success_timestamp_seconds")
     return {
         "breaks_total": breaks,
@@ -86,6 +90,7 @@ def after_verdict(
         "last_run_timestamp_seconds": {(): ended},
         "last_success_timestamp_seconds": _value(succeeded),
         "next_due_timestamp_seconds": _value(_due(earlier, _together(brokers) <= feeds.keys(), succeeded, next_due)),
+        "feed_next_due_timestamp_seconds": {(alias,): due.timestamp() for alias, due in own_due.items()} | dues,
         "duration_seconds": {(): float(report["duration_seconds"])},
         "audit_seq": {(report["audit"]["head"],): float(report["audit"]["seq"])} if report["audit"] else {},
     }

@@ -31,19 +31,21 @@ def write_verdict(
     *,
     halted: bool,
     next_due: datetime | None,
+    own_due: Mapping[str, datetime] | None = None,
     recorded: Iterable[Mapping[str, Any]] = (),
 ) -> tuple[str, ...]:
     """Set all metrics to what the report of a live run says; returns warnings, of a gateway that did not take them.
 
-    ``halted`` is whether trading is halted anywhere now, ``next_due`` when the next verdict is due (None: no schedule).
+    ``halted`` is whether trading is halted anywhere now, ``next_due`` when the next verdict is due (None: no schedule),
+    ``own_due`` the same by broker of those that are due by themselves.
     ``recorded`` are reports of earlier live runs, oldest first; they are looked at only where the textfile is lost.
     Raises StateError where the textfile cannot be written, after the push was tried.
     """
 
     def change(earlier: Gauges) -> Gauges:
         for known in recorded if "feed_complete" not in earlier else ():
-            earlier = after_verdict(known, earlier, brokers, halted=halted, next_due=None)
-        return after_verdict(report, earlier, brokers, halted=halted, next_due=next_due)
+            earlier = after_verdict(known, earlier, brokers, halted=halted, next_due=None, own_due={})
+        return after_verdict(report, earlier, brokers, halted=halted, next_due=next_due, own_due=own_due or {})
 
     gauges, fault = _replace(settings, change)
     warnings = _push(settings, gauges, whole=True)

@@ -65,7 +65,7 @@ def open_book(
 def mount_rows(
     connection: duckdb.DuckDBPyConnection, name: str, rows: Rows, settings: BookSettings, broker_names: Sequence[str]
 ) -> Mounted:
-    """Mount what ``read_rows`` put in the temporary table ``NAME given`` as the view of that ``name``; the table goes."""
+    """Mount what ``read_rows`` put in the temporary table ``NAME given`` as the view of that ``name``; a table of texts goes."""
     defaults = _defaults(settings, rows.source, "broker" in rows.relation.columns, broker_names)
     try:
         return mount(
@@ -79,7 +79,8 @@ def mount_rows(
             keyed=True,
         )
     finally:
-        connection.execute(f"DROP TABLE IF EXISTS {identifier(f'{name} given')}")
+        if not rows.relation.typed:
+            connection.execute(f"DROP TABLE IF EXISTS {identifier(f'{name} given')}")
 
 
 def _from_file(

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 from uuid import UUID
 
+from recon_core.book.bulk import Loaded, load
 from recon_core.config.credentials import read_url
 from recon_core.config.settings import BookSettings
 from recon_core.errors import BookError, BookSetupError
@@ -63,20 +64,29 @@ def read_database(connection: duckdb.DuckDBPyConnection, name: str, settings: Bo
 def read_rows(connection: duckdb.DuckDBPyConnection, name: str, settings: BookSettings, source: Source) -> Rows:
     """Read the rows of an open database into the temporary table ``name``."""
     theirs = mapped_columns(settings, source)
-    conversion = _Conversion(tuple(theirs), settings.float_places)
-    load_texts(connection, name, list(theirs), conversion.chunks(source.rows(list(theirs.values()), _CHUNK)))
-    _refuse_faults(source, theirs, conversion)
+    loaded = load(connection, name, settings, source, theirs) or _load(connection, name, settings, source, theirs)
     relation = Relation(
-        aliased(f"SELECT * FROM {identifier(name)}", settings.options.get("aliases") or {}, tuple(theirs)),
+        aliased(loaded.query, settings.options.get("aliases") or {}, tuple(theirs)),
         columns=theirs,
         name=source.name,
+        typed=loaded.typed,
     )
     notes = tuple(
         f"column {theirs[column]}: {count:,} binary floats rounded to {settings.float_places} decimals"
-        for column, count in conversion.rounded.items()
+        for column, count in loaded.rounded.items()
         if count
     )
     return Rows(relation, source.name, notes)
+
+
+def _load(
+    connection: duckdb.DuckDBPyConnection, name: str, settings: BookSettings, source: Source, theirs: Mapping[str, str]
+) -> Loaded:
+    """Read the rows as their driver gives them, value by value."""
+    conversion = _Conversion(tuple(theirs), settings.float_places)
+    load_texts(connection, name, list(theirs), conversion.chunks(source.rows(list(theirs.values()), _CHUNK)))
+    _refuse_faults(source, theirs, conversion)
+    return Loaded(f"SELECT * FROM {identifier(name)}", conversion.rounded)
 
 
 def _open(settings: BookSettings, folder: Path) -> AbstractContextManager[Source]:

@@ -87,10 +87,31 @@ class SQLAlchemyBook:
     def rows(self, columns: Sequence[str], chunk: int) -> Iterator[Sequence[Sequence[Any]]]:
         """The rows, those columns of them, up to ``chunk`` at a time."""
         quote = self._connection.dialect.identifier_preparer.quote_identifier
-        query = _statement(f"SELECT {', '.join(map(quote, columns))} FROM {self._from()}")
+        query = _statement(self.select(", ".join(map(quote, columns))))
         found = self._connection.execution_options(stream_results=True, yield_per=chunk).execute(query)
         for part in found.partitions():
             yield [tuple(row) for row in part]
+
+    def select(self, chosen: str) -> str:
+        """SQL of all rows, of each what is ``chosen``."""
+        return f"SELECT {chosen} FROM {self._from()}"
+
+    def postgres_columns(self) -> dict[str, tuple[str, int, tuple[int, int] | None]] | None:
+        """Name, type (as PostgreSQL numbers it) and declared precision and scale of each column; None in another database."""
+        if (self._connection.dialect.name, self._connection.dialect.driver) != ("postgresql", "psycopg"):
+            return None
+        found = self._connection.execute(_statement(self.select("*") + " WHERE 1 = 0"))
+        return {
+            column.name: (column.name, column.type_code, None if column.scale is None else (column.precision, column.scale))
+            for column in found.cursor.description
+        }
+
+    def conninfo(self) -> str:
+        """How to connect to the same PostgreSQL once more, its password included."""
+        from psycopg.conninfo import make_conninfo
+
+        info = self._connection.connection.driver_connection.info
+        return make_conninfo(**(info.get_parameters() | {"password": info.password, "client_encoding": "UTF8"}))
 
     def _from(self) -> str:
         if self._query is not None:

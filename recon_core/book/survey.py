@@ -11,6 +11,7 @@ import duckdb
 
 from recon_core.errors import BookError
 from recon_core.feed_times import AHEAD
+from recon_core.scratch import machine_gave_out
 from recon_core.sql import identifier, quoted
 from recon_core.tables.faults import FAULT_BITS, together
 from recon_core.tables.mounting import Mounted
@@ -75,7 +76,9 @@ def survey(connection: duckdb.DuckDBPyConnection, book: Mounted, brokers: Sequen
 def _read(connection: duckdb.DuckDBPyConnection, source: str, query: str) -> list[tuple[Any, ...]]:
     try:
         return connection.execute(query).fetchall()
-    except (duckdb.OutOfMemoryException, duckdb.PermissionException):
+    except duckdb.PermissionException:
         raise
     except duckdb.Error as error:
+        if gave_out := machine_gave_out(error):
+            raise gave_out from None
         raise BookError(f"book {source}: cannot be read: {str(error).partition(chr(10))[0]}") from None

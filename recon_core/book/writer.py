@@ -7,16 +7,17 @@ correction was made, and it is made once.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 from recon_core.book import mount_rows
+from recon_core.book.change import Change, check_unmoved, is_of, place_of, same
 from recon_core.book.database import mapped_columns, read_rows
 from recon_core.book.journal import Entry, Journal, Row, given, kept
-from recon_core.book.statements import NUMBERS, Statement, changes, comparable, confirmed, delete, insert, update
+from recon_core.book.statements import NUMBERS, Statement, changes, confirmed, delete, insert, update
 from recon_core.book.writable import PLACE, UNTOUCHED, Writable
 from recon_core.config.settings import BookSettings
 from recon_core.errors import CorrectionError
@@ -28,27 +29,7 @@ from recon_core.written_numbers import without_zeros
 if TYPE_CHECKING:
     import duckdb
 
-COMPARED = ("quantity", "avg_price", "market_price", "multiplier", "currency", "updated_at")
-"""Columns by which a row is as it was reconciled: those that a run takes from the book as they are."""
-
 _COLUMNS = ("broker", *POSITION_COLUMNS)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Change:
-    """What is to become of one row: ``before`` and ``after`` by our names, None where there is no such row.
-
-    ``restored`` are columns by the database's own names that are put back as an earlier correction found them; ``after`` is None
-    or says what is expected then. ``netted`` says that the legs of the broker are one position.
-    """
-
-    id: str
-    key: Key
-    kind: Literal["insert", "update", "delete"]
-    before: Mapping[str, str | None] | None
-    after: Mapping[str, str | None] | None
-    restored: Mapping[str, Any] | None = None
-    netted: bool = False
 
 
 class Writer:
@@ -82,11 +63,11 @@ class Writer:
         now = now.astimezone(UTC).replace(microsecond=0)
         with self._writable.transaction(self._table):
             if made := self._journal.find(change.id):
-                if not self._is_of(made, change):
+                if not is_of(made, change, self._mapped):
                     raise CorrectionError(f"{change.id} was made at {made.applied_at} already, by {made.by}; {UNTOUCHED}")
                 return made, False
             held = self._find(change)
-            _check_unmoved(change, held, {*self._mapped, *self._settings.defaults})
+            check_unmoved(change, held, {*self._mapped, *self._settings.defaults})
             wanted = self._wanted(change, held, now)
             self._carry_out(self._statement(change, held, wanted))
             again = self._read_back(change, wanted)
@@ -94,27 +75,13 @@ class Writer:
             self._journal.add(entry)
         return entry, True
 
-    def _is_of(self, entry: Entry, change: Change) -> bool:
-        """Whether an entry tells of this very change, of the same position."""
-        for wanted, row in ((change.before, entry.before), (change.after, entry.after)):
-            if wanted is None or row is None:
-                if wanted is not None or not (row is None or row.flat):
-                    return False
-                continue
-            named = {name: wanted.get(name) for name in COMPARED if name in self._mapped and name != "updated_at"}
-            if not all(text is None or _same(name, text, row) for name, text in named.items()):
-                return False
-            if (row.read_as["broker"], row.read_as["symbol"]) != (change.key[0], change.key[2]):
-                return False
-        return True
-
     def _find(self, change: Change) -> Row | None:
         """The row of the position, by the strict reading of a run; one that is flat where there is no other."""
         found = self._matching(change)
         rows = [row for row in found if not row.flat] or found
         if len(rows) > 1:
             raise CorrectionError(
-                f"{len(rows)} rows of the book are {_place(change.key)}: which of them to correct cannot be told; {UNTOUCHED}"
+                f"{len(rows)} rows of the book are {place_of(change.key)}: which of them to correct cannot be told; {UNTOUCHED}"
             )
         return rows[0] if rows else None
 
@@ -165,7 +132,7 @@ class Writer:
             ours |= self._identity(change.key)
         ours = {name: text for name, text in ours.items() if name in self._mapped and (held is not None or text is not None)}
         if not ours:
-            raise CorrectionError(f"the book has no column for what is to change at {_place(change.key)}; {UNTOUCHED}")
+            raise CorrectionError(f"the book has no column for what is to change at {place_of(change.key)}; {UNTOUCHED}")
         if "updated_at" in self._mapped:
             ours["updated_at"] = confirmed(change.before, change.after, now)
         return {self._mapped[name]: self._spelled(name, text, held) for name, text in ours.items()}
@@ -218,19 +185,19 @@ class Writer:
         if not wanted:
             if row is None or row.flat:
                 return None
-            raise CorrectionError(f"book {self._writable.name}: {_place(change.key)} is still there; {UNTOUCHED}")
+            raise CorrectionError(f"book {self._writable.name}: {place_of(change.key)} is still there; {UNTOUCHED}")
         if row is None:
-            raise CorrectionError(f"book {self._writable.name} would not hold {_place(change.key)} by that name; {UNTOUCHED}")
+            raise CorrectionError(f"book {self._writable.name} would not hold {place_of(change.key)} by that name; {UNTOUCHED}")
         if change.restored is not None:
             wrong = [name for name, value in change.restored.items() if row.columns[name] != value]
         else:
             ours = {name: text for name, text in (change.after or {}).items() if self._mapped.get(name) in wanted}
             ours.pop("updated_at", None)
-            wrong = [name for name, text in ours.items() if not _same(name, text, row)]
+            wrong = [name for name, text in ours.items() if not same(name, text, row)]
         if wrong:
             raise CorrectionError(
-                f"book {self._writable.name} does not keep what is written to {', '.join(wrong)} of {_place(change.key)} exactly; "
-                f"{UNTOUCHED}"
+                f"book {self._writable.name} does not keep what is written to {', '.join(wrong)} of {place_of(change.key)} "
+                f"exactly; {UNTOUCHED}"
             )
         return row
 
@@ -251,43 +218,9 @@ class _Candidates:
         yield [tuple(row[place] for place in places) for row in self.found]
 
 
-def _check_unmoved(change: Change, held: Row | None, known: Collection[str]) -> None:
-    """Raise CorrectionError, naming what moved, unless the row is as it was reconciled.
-
-    ``known`` are our columns that the table has: what a query told beside them is not the row's to hold.
-    """
-    where = _place(change.key)
-    if change.before is None:
-        if held is None or held.flat:
-            return
-        raise CorrectionError(f"{where} was not in the book when it was reconciled, and is now: {_shown(held)}; {UNTOUCHED}")
-    if held is None:
-        raise CorrectionError(f"{where} was in the book when it was reconciled, and is not now; {UNTOUCHED}")
-    moved = [
-        f"{name} from {change.before[name] or 'nothing'} to {held.read_as[name] or 'nothing'}"
-        for name in COMPARED
-        if name in known and name in change.before and not _same(name, change.before[name], held)
-    ]
-    if moved:
-        raise CorrectionError(f"{where} is not as it was reconciled: {'; '.join(moved)}; {UNTOUCHED}")
-
-
 def _escaped(text: str) -> str:
     """A text as LIKE takes it, escaped by exclamation marks."""
     return re.sub(r"[!%_]", r"!\g<0>", text)
-
-
-def _same(name: str, text: str | None, row: Row) -> bool:
-    return bool(comparable(name, text) == comparable(name, row.read_as[name]))
-
-
-def _shown(row: Row) -> str:
-    return ", ".join(f"{name} {row.read_as[name]}" for name in ("quantity", "avg_price") if row.read_as[name] is not None)
-
-
-def _place(key: Key) -> str:
-    broker, account, symbol, leg = key
-    return f"{broker}/{account} {symbol}{'' if leg == 'NET' else f' {leg}'}"
 
 
 def _told(name: str, text: str | None) -> str | None:

@@ -15,7 +15,8 @@ from recon_core.cli.stored import by_option, config_option
 from recon_core.errors import ExitCode, NotRecordedError, ReconError, StateError
 
 if TYPE_CHECKING:
-    from recon_core.corrections import Desk, Done
+    from recon_core.applying import Done
+    from recon_core.corrections import Desk
     from recon_core.proposals import Offer
     from recon_core.state.corrections import Correction
 
@@ -114,7 +115,7 @@ def _offers(desk: Desk, names: Sequence[str], *, approve: str | None, revert: st
 
 def _made(desk: Desk, shown: Correction, *, approve: str | None, reason: str | None) -> Done:
     """What came of one; one that was overtaken since it was shown keeps no other from being made."""
-    from recon_core.corrections import Done
+    from recon_core.applying import Done
 
     try:
         return desk.approve(approve) if approve else desk.make(shown, reason)

@@ -58,10 +58,10 @@ def _page(position: Corrected) -> Iterator[str]:
     """The lines of a position."""
     yield position.corrections[0].place
     for each in position.corrections:
-        if each.reverts:
-            said = f"takes back {each.reverts}"
-        elif each.reverted_by:
+        if each.reverted_by:
             said = f"taken back by {each.reverted_by}"
+        elif each.reverts:
+            said = f"takes back {each.reverts}" + (f": {money(each.pnl)}" if each.pnl else "")
         else:
             said = money(each.pnl) if each.pnl else "its profit is not known"
         yield from wrapped(f"{each.id} {each.kind}, applied {each.applied_at}: {said}")

@@ -9,12 +9,15 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from recon_core.cli.logs import log_options
 from recon_core.cli.plugin_output import stdout_spared
+
+if TYPE_CHECKING:
+    from recon_core.reconcile import Engine
 
 
 class Time(click.ParamType[datetime]):
@@ -57,10 +60,23 @@ class Folder(click.Path):
 @click.option("--as-of", type=Time(), help="The time to reconcile as of (default: the latest that book and feeds speak of).")
 @click.option("--broker", "brokers", multiple=True, metavar="NAME", help="Only this broker; may be repeated.")
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
+@click.option(
+    "--engine",
+    type=click.Choice(["duckdb", "spark"]),
+    default="duckdb",
+    show_default=True,
+    help="What compares: this process, or the cluster that the configuration names.",
+)
 @click.option("--output", type=Folder(), help="Folder for report.json, report.html, breaks.parquet.")
 @log_options
 def run(
-    config: Path, policy: Path | None, as_of: datetime | None, brokers: tuple[str, ...], as_json: bool, output: Path | None
+    config: Path,
+    policy: Path | None,
+    as_of: datetime | None,
+    brokers: tuple[str, ...],
+    as_json: bool,
+    engine: Engine,
+    output: Path | None,
 ) -> int:
     """Compare the book with the brokers, and decide whether trading halts.
 
@@ -72,7 +88,7 @@ def run(
     from recon_core.run import run as run_once
 
     with stdout_spared(), _progress(sys.stderr is not None and sys.stderr.isatty() and not as_json) as progress:
-        report = run_once(Request(config, policy, as_of, brokers), output=output, progress=progress)
+        report = run_once(Request(config, policy, as_of, brokers, engine), output=output, progress=progress)
     if as_json:
         text = to_json(report)
     else:

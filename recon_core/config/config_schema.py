@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from recon_core.brokers import Broker
 from recon_core.config.credentials import BOOK_URL, STORE_URL
 from recon_core.config.halt_entry import halt_schema
+from recon_core.config.limits_entry import limits_schema
 from recon_core.config.metrics_entry import metrics_schema
 from recon_core.config.plugin_schema import SECRET_REFERENCE, chosen_by, options_schema, secret, secrets_schema
 from recon_core.config.rates import RATE
@@ -14,6 +15,7 @@ from recon_core.config.recalculate_entry import recalculate_schema
 from recon_core.config.schedule_entry import due_schema, schedule_schema
 from recon_core.config.schema import DIALECT, NOT_EMPTY, Schema, choice, list_of, text
 from recon_core.config.settings import CorrectionSettings, ExplainSettings, RecheckSettings
+from recon_core.config.spark_entry import spark_schema
 from recon_core.halts import HaltAction
 from recon_core.model import FILL_COLUMNS, ORDER_COLUMNS, POSITION_COLUMNS
 
@@ -80,6 +82,8 @@ def config_schema(
             },
             "halt": halt_schema(halts, actions),
             "metrics": metrics_schema(),
+            "limits": limits_schema(),
+            "spark": spark_schema(),
         },
     }
 

@@ -138,6 +138,31 @@ class MetricsSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class LimitSettings:
+    """What the engine may take of the machine: how much memory before it spills to ``temp_dir``, and how many threads.
+
+    None: the system's temporary folder, a thread for each core.
+    """
+
+    memory: str = "4GB"
+    threads: int | None = None
+    temp_dir: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SparkSettings:
+    """The cluster of ``--engine spark``: its ``master``, and ``conf`` of the session.
+
+    ``folder`` (every machine sees it) is for what is no Parquet file, ``positions_per_bucket`` what one worker is to take at once.
+    """
+
+    master: str
+    conf: Mapping[str, str] = field(default_factory=dict)
+    folder: Path | None = None
+    positions_per_bucket: int = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """recon.yaml, read and checked. ``fx`` is money of base currency for one unit of each currency.
 
@@ -162,6 +187,8 @@ class Settings:
     halt: HaltSettings = field(default_factory=HaltSettings)
     metrics: MetricsSettings | None = None
     recalculate: RecalculateSettings | None = None
+    limits: LimitSettings = field(default_factory=LimitSettings)
+    spark: SparkSettings | None = None
 
     def schedule_of(self, alias: str) -> Schedule | None:
         """When a broker is due: by itself, or with all others."""

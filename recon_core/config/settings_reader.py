@@ -13,6 +13,7 @@ from recon_core.brokers import Broker
 from recon_core.config.config_schema import STATE_DIR, broker_options, config_schema
 from recon_core.config.credentials import book_url, secret_value, store_url
 from recon_core.config.halt_entry import check_halt, read_halt
+from recon_core.config.limits_entry import read_limits
 from recon_core.config.metrics_entry import read_metrics
 from recon_core.config.problems import Path as PlacePath
 from recon_core.config.problems import quote
@@ -29,6 +30,7 @@ from recon_core.config.settings import (
     RecheckSettings,
     Settings,
 )
+from recon_core.config.spark_entry import read_spark
 from recon_core.config.validation import Checked, check, exact, filled
 from recon_core.errors import ConfigError
 from recon_core.halts import HaltAction
@@ -111,6 +113,8 @@ def read_settings(
         halt=read_halt(value.get("halt", {}), halts),
         metrics=read_metrics(value["metrics"], folder, state_dir) if "metrics" in value else None,
         recalculate=read_recalculate(value["recalculate"]) if "recalculate" in value else None,
+        limits=read_limits(value.get("limits", {}), folder),
+        spark=read_spark(value["spark"], folder) if "spark" in value else None,
     )
 
 

@@ -6,7 +6,7 @@ import logging
 import random
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -131,10 +131,13 @@ async def _once(client: Client, question: Question, take: Take[Taken]) -> Taken:
     import httpx
 
     headers = question.headers if question.content is None else {"Content-Type": "application/json", **question.headers}
+    asked = client.stream(question.method, question.url, headers=headers, params=question.query() or None, content=question.content)
     try:
-        async with client.stream(
-            question.method, question.url, headers=headers, params=question.query() or None, content=question.content
-        ) as response:
+        async with AsyncExitStack() as stack:
+            try:
+                response = await stack.enter_async_context(asked)
+            except ValueError as error:  # what httpx makes of a Location that is no address, though it is not to follow any
+                raise MalformedError(f"{question.place}: its answer points to what is no address") from error
             return await take(response)
     except httpx.TransportError as error:
         cause = question.printable(str(error)) or type(error).__name__

@@ -240,6 +240,7 @@ def _evidence(broker: str, told: EvidenceAnswer) -> dict[str, Any]:
         **{name: len(getattr(evidence, name)) for name in ("fills", "movements", "corporate_actions")},
         "notes": list(map(redacted, evidence.notes)),
         "received": received(told),
+        "raw": None,
     }
 
 

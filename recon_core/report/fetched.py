@@ -14,7 +14,7 @@ from recon_core.feeds import ProvenFeed
 from recon_core.redaction import redacted
 from recon_core.report.build import feed_as_dict
 from recon_core.report.layout import Column, fitting, headings, indented, row
-from recon_core.report.wording import visible
+from recon_core.report.values import visible
 from recon_core.written_numbers import plain
 from recon_core.written_times import iso
 

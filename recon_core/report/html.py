@@ -16,8 +16,9 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from recon_core.report import wording
-from recon_core.report.wording import Report, count, visible
+from recon_core.report import break_wording, wording
+from recon_core.report.values import count, money, visible
+from recon_core.report.wording import Report
 
 LINKS_A_REASON = 12
 MOST_CHANGES = 100
@@ -111,12 +112,12 @@ def _totals(report: Report) -> Iterable[str]:
 
 def _impact(report: Report) -> tuple[str, str]:
     """The total in a word, and what a person must know beside it."""
-    known, currency = wording.money(report["known_impact"]), report["base_currency"]
+    known, currency = money(report["known_impact"]), report["base_currency"]
     remarks = []
     if report["total_impact"] is None:
         remarks.append(f"at least {known} {currency}; {count(report['unknown_impact_count'], 'break')} without a price or rate")
     if report["suppressed_count"]:
-        remarks.append(f"with what is suppressed: {wording.money(report['total_impact_with_suppressed'])}")
+        remarks.append(f"with what is suppressed: {money(report['total_impact_with_suppressed'])}")
     total = "unknown" if report["total_impact"] is None else f"{known} {currency}"
     return total, "; ".join(remarks) or "gross, of the breaks that count"
 
@@ -129,7 +130,7 @@ def _reasons(report: Report) -> str:
     decision = report["decision"]
     if not (decision["reasons"] or decision["require"]):
         return ""
-    symbols = {item["id"]: wording.symbol(item) for item in report["discrepancies"][:SHOWN]}
+    symbols = {item["id"]: break_wording.symbol(item) for item in report["discrepancies"][:SHOWN]}
     items = "".join(_reason(reason, symbols) for reason in decision["reasons"])
     items = f'<ol class="reasons">{items}</ol>' if items else ""
     wanted = wording.required(report)
@@ -214,14 +215,14 @@ def _break(item: Mapping[str, Any], escalated: wording.Escalated) -> str:
     percent = f"<small>{_text(item['difference_pct'])}%</small>" if item["difference_pct"] is not None else ""
     related = f"<small>with {_text(item['related'])}</small>" if item["related"] is not None else ""
     remarks = " · ".join(_remarks(item))
-    told = (wording.explanation(item), wording.correction(item))
+    told = (break_wording.explanation(item), break_wording.correction(item))
     remedy = "".join(f'<p class="remedy">{escape(sentence)}</p>' for sentence in told if sentence)
     return (
         f'<tr id="{_text(item["id"])}"{" class=held" if held else " class=halts" if item["halts"] else ""}>'
         f'<th scope="row">{_text(item["type"])}<small class="{_text(item["severity"])}">{_text(item["severity"])}</small></th>'
-        f"<td>{escape(wording.place(item))}</td><td><b>{escape(wording.symbol(item))}</b>{related}</td>"
+        f"<td>{escape(break_wording.place(item))}</td><td><b>{escape(break_wording.symbol(item))}</b>{related}</td>"
         f"<td>{_text(item['book_quantity'])}</td><td>{_text(item['broker_quantity'])}</td>"
-        f"<td>{_text(item['quantity_difference'])}{percent}</td><td>{escape(wording.money(item['impact']))}</td>"
+        f"<td>{_text(item['quantity_difference'])}{percent}</td><td>{escape(money(item['impact']))}</td>"
         f"<td>{halts}</td><td>{_text(item['detail'] or item['title'])}{remedy}<small>{escape(remarks)}</small></td></tr>"
     )
 
@@ -229,9 +230,9 @@ def _break(item: Mapping[str, Any], escalated: wording.Escalated) -> str:
 def _remarks(item: Mapping[str, Any]) -> Iterable[str]:
     """What a person looks at next: the suppression, the prices, the age."""
     if item["suppressed"] is not None:
-        yield wording.suppression(item)
+        yield break_wording.suppression(item)
     names = (("price", "price"), ("book average", "book_avg_price"), ("broker average", "broker_avg_price"))
-    prices = ", ".join(f"{name} {wording.money(item[key])}" for name, key in names if item[key] is not None)
+    prices = ", ".join(f"{name} {money(item[key])}" for name, key in names if item[key] is not None)
     if prices:
         yield f"{prices} ({visible(item['currency'])})" if item["currency"] else prices
     if item["hours_untouched"] is not None:
@@ -290,7 +291,7 @@ def _rule(rule: Mapping[str, Any]) -> str:
     return (
         f'<tr><th scope="row">{_text(rule["type"])}<small class="{_text(rule["severity"])}">{_text(rule["severity"])}</small></th>'
         f"<td>{_text(rule['title'])}</td><td>{_text(rule['halt'])}</td><td>{rule['count']:,}</td><td>{rule['undetermined']:,}</td>"
-        f"<td>{escape(wording.money(rule['impact']))}</td></tr>"
+        f"<td>{escape(money(rule['impact']))}</td></tr>"
     )
 
 

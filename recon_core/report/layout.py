@@ -1,6 +1,6 @@
 """Columns of text that fit a terminal: widths in cells, not characters, and no number is ever cut.
 
-Everything here takes text that is visible already (see ``wording.visible``): one line, no control characters.
+Everything here takes text that is visible already (see ``values.visible``): one line, no control characters.
 """
 
 from __future__ import annotations

@@ -5,27 +5,27 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from recon_core.report import wording
+from recon_core.report import break_wording
 from recon_core.report.layout import indented
-from recon_core.report.wording import visible
+from recon_core.report.values import visible
 
 _WIDTH = 120
 
 
 def told(found: Mapping[str, Any], report: Mapping[str, Any]) -> Iterator[str]:
     """The lines of a discrepancy's story, as the ``report`` of its run has it."""
-    position = f"{visible(found['broker'])}/{visible(found['account'])} {wording.symbol(found)}"
+    position = f"{visible(found['broker'])}/{visible(found['account'])} {break_wording.symbol(found)}"
     yield from _line(f"{visible(found['id'])} {visible(found['type'])} {position}, as of {visible(report['as_of'])}")
     yield from _line(f"The book has {_held(found['book_quantity'])}, the broker {_held(found['broker_quantity'])}.")
-    explanation = found["explanation"]
+    explanation = found.get("explanation")
     if explanation is None:
         yield from _line("Their quantities do not differ, or one side is not proven: there is nothing to explain by evidence.")
         return
     yield from _line(_since(found, explanation))
     share = {"EXPLAINED": "Explained", "PARTLY": "Partly explained", "UNEXPLAINED": "Not explained"}[explanation["status"]]
     yield from _line(f"{share} ({', '.join(explanation['causes'])}): {visible(explanation['why']) or 'no reason given'}.")
-    if explanation["doubt"]:
-        yield from _line(f"In doubt: {visible(explanation['doubt'])}.")
+    if doubt := explanation.get("doubt"):  # which reports of earlier versions do not have
+        yield from _line(f"In doubt: {visible(doubt)}.")
     for term in explanation["evidence"]:
         yield from _term(term)
     if explanation["residual"] != "0":
@@ -54,7 +54,8 @@ def _since(found: Mapping[str, Any], explanation: Mapping[str, Any]) -> str:
 def _term(term: Mapping[str, Any]) -> Iterator[str]:
     priced = f" at {term['price']} {visible(term['currency'] or '')}".rstrip() if term["price"] else ""
     money = f", {term['amount']} {visible(term['currency'] or '')}".rstrip() if term["amount"] else ""
-    more = [f"fee {term['fee']} {visible(term['fee_currency'] or '')}".rstrip()] if term["fee"] else []
+    paid_in = "in a currency that nobody says" if term["fee_currency"] == "" else visible(term["fee_currency"] or "")
+    more = [f"fee {term['fee']} {paid_in}".rstrip()] if term["fee"] else []
     more += [f"order {visible(term['order_id'])}"] if term["order_id"] else []
     more += [f"settles on {term['settles_on']}"] if term["settles_on"] else []
     words = f" ({visible(term['said'])})" if term["said"] else ""
@@ -65,7 +66,7 @@ def _term(term: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _mend(found: Mapping[str, Any]) -> Iterator[str]:
-    correction = found["correction"]
+    correction = found.get("correction")
     if correction is None:
         yield from _line("No correction of the book is proposed.")
         return

@@ -9,9 +9,10 @@ from collections.abc import Iterator, Mapping, Sequence, Set
 from itertools import islice
 from typing import Any
 
-from recon_core.report import layout, wording
+from recon_core.report import break_wording, layout, wording
 from recon_core.report.layout import Column
-from recon_core.report.wording import Report, count, visible
+from recon_core.report.values import count, money, visible
+from recon_core.report.wording import Report
 
 MOST_BREAKS = 50
 MOST_REMARKS = 20
@@ -145,12 +146,12 @@ def _listing(shown: Sequence[Mapping[str, Any]], report: Report, width: int, pai
 def _columns(shown: Sequence[Mapping[str, Any]], currency: str, escalated: Set[str]) -> list[Column]:
     return [
         Column("TYPE", [visible(item["type"]) for item in shown]),
-        Column("BROKER/ACCOUNT", [wording.place(item) for item in shown], drop=1),
-        Column("SYMBOL", [wording.symbol(item) for item in shown]),
+        Column("BROKER/ACCOUNT", [break_wording.place(item) for item in shown], drop=1),
+        Column("SYMBOL", [break_wording.symbol(item) for item in shown]),
         Column("BOOK", [visible(item["book_quantity"]) for item in shown], number=True),
         Column("BROKER", [visible(item["broker_quantity"]) for item in shown], number=True),
         Column("DIFFERENCE", [visible(item["quantity_difference"]) for item in shown], number=True, drop=0),
-        Column(f"IMPACT {currency}", [wording.money(item["impact"]) for item in shown], number=True),
+        Column(f"IMPACT {currency}", [money(item["impact"]) for item in shown], number=True),
         Column("HALTS", ["HALT" if item["halts"] else "HALT*" if item["id"] in escalated else "-" for item in shown]),
     ]
 
@@ -172,24 +173,24 @@ def _table(shown: Sequence[Mapping[str, Any]], columns: list[Column], width: int
 
 def _under(item: Mapping[str, Any], width: int, *, placed: bool) -> list[str]:
     detail = visible(item["detail"]) if item["detail"] else ""
-    told = detail if placed else f"{wording.place(item)}{': ' if detail else ''}{detail}"
+    told = detail if placed else f"{break_wording.place(item)}{': ' if detail else ''}{detail}"
     return layout.indented(told, width, indent=4) if told else []
 
 
 def _remedy(item: Mapping[str, Any], width: int) -> list[str]:
     """What explains a break, and what would mend it."""
-    told = (wording.explanation(item), wording.correction(item))
+    told = (break_wording.explanation(item), break_wording.correction(item))
     return [line for sentence in told if sentence for line in layout.indented(sentence, width, indent=4, hang=2)]
 
 
 def _stacked(shown: Sequence[Mapping[str, Any]], escalated: Set[str], width: int, paint: _Painter) -> Iterator[str]:
     """The breaks as paragraphs, for a terminal that is too narrow for their numbers."""
     for item in shown:
-        lines = layout.indented(f"{visible(item['type'])} {wording.symbol(item)}", width, indent=0, hang=4)
+        lines = layout.indented(f"{visible(item['type'])} {break_wording.symbol(item)}", width, indent=0, hang=4)
         halts = "HALT, " if item["halts"] else "HALT by escalation, " if item["id"] in escalated else ""
         figures = (
             f"{halts}book {visible(item['book_quantity'])}, broker {visible(item['broker_quantity'])}, "
-            f"difference {visible(item['quantity_difference'])}, impact {wording.impact(item)}"
+            f"difference {visible(item['quantity_difference'])}, impact {break_wording.impact(item)}"
         )
         lines += layout.indented(figures, width, indent=4) + _under(item, width, placed=False) + _remedy(item, width)
         yield from (paint(line, "red" if item["halts"] else None) for line in lines)
@@ -203,8 +204,8 @@ def _suppressed(report: Report, width: int, paint: _Painter) -> Iterator[str]:
     yield paint(f"Suppressed: {count(total, 'break')}, neither halting nor counted", bold=True)
     for item in held[:MOST_REMARKS]:
         told = (
-            f"{visible(item['type'])} {wording.place(item)} {wording.symbol(item)}, impact {wording.impact(item)}: "
-            f"{wording.suppression(item)}"
+            f"{visible(item['type'])} {break_wording.place(item)} {break_wording.symbol(item)}, "
+            f"impact {break_wording.impact(item)}: {break_wording.suppression(item)}"
         )
         yield from (paint(line, dim=True) for line in layout.indented(told, width, hang=2))
     if total > len(held[:MOST_REMARKS]):

@@ -8,47 +8,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
 from recon_core.config.policy import DEFAULT_POLICY_DISPLAY
+from recon_core.report.break_wording import looked_into, place, symbol
+from recon_core.report.values import count, money, visible
 
 Report = Mapping[str, Any]
-_PLAIN_NUMBER = re.compile(r"(-?)(\d+)(?:\.(\d+))?", re.ASCII)
-# Letters that print nothing: they are "printable" to Python, and make two symbols look the same.
-_BLANK_LETTERS = frozenset("\u034f\u115f\u1160\u2800\u3164\uffa0")
-
-
-def visible(value: Any) -> str:
-    """``value`` as one line of text that can neither hide anything nor move a cursor.
-
-    Control characters, ANSI escapes, newlines, changes of direction and blanks other than the space are spelt out
-    (``\\n``, ``\\x1b``, ``\\u202e``, ``\\xa0``). None is a dash.
-    """
-    if value is None:
-        return "-"
-    text = str(value)
-    if text.isascii() and text.isprintable():
-        return text
-    return "".join(c if c.isprintable() and c not in _BLANK_LETTERS else c.encode("unicode_escape").decode("ascii") for c in text)
-
-
-def money(amount: str | None) -> str:
-    """An amount or a price with thousands separators and at least two decimals, never rounded; None is ``unknown``."""
-    if amount is None:
-        return "unknown"
-    number = _PLAIN_NUMBER.fullmatch(amount)
-    if number is None:
-        return visible(amount)
-    sign, whole, fraction = number[1], number[2], (number[3] or "").rstrip("0").ljust(2, "0")
-    return f"{sign}{int(whole):,}.{fraction}"
-
-
-def count(number: int, noun: str) -> str:
-    """``1 break``, ``1,234 breaks``."""
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
-
-
-def impact(discrepancy: Mapping[str, Any]) -> str:
-    """``1,234.50 USD``, or ``unknown``."""
-    amount = money(discrepancy["impact"])
-    return amount if discrepancy["impact"] is None else f"{amount} {visible(discrepancy['impact_currency'])}"
 
 
 def incident_impact(incident: Mapping[str, Any], report: Report) -> str:
@@ -260,79 +223,14 @@ def policy_line(reason: Mapping[str, Any]) -> str:
     return visible(reason["policy"].split(": ", 1)[0])
 
 
-def place(discrepancy: Mapping[str, Any]) -> str:
-    """``prime/MAIN``."""
-    return f"{visible(discrepancy['broker'])}/{visible(discrepancy['account'])}"
-
-
-def symbol(discrepancy: Mapping[str, Any]) -> str:
-    """The symbol, with its leg where the position is not netted."""
-    leg = discrepancy["leg"]
-    return visible(discrepancy["symbol"]) + ("" if leg == "NET" else f" {visible(leg)}")
-
-
-def suppression(discrepancy: Mapping[str, Any]) -> str:
-    """Why, until when and by whom a break is suppressed, and the policy line that says so."""
-    held = discrepancy["suppressed"]
-    by = f", approved by {visible(held['approved_by'])}" if held["approved_by"] else ""
-    return f"suppressed until {visible(held['until'])}{by}: {visible(held['reason'])} ({visible(held['policy'])})"
-
-
-def explanation(discrepancy: Mapping[str, Any]) -> str:
-    """Why the quantities differ, as far as the broker's own evidence tells; empty where nothing was to be explained."""
-    found = discrepancy["explanation"]
-    if found is None or not found["looked_into"]:
-        return ""
-    why = visible(found["why"])
-    if found["status"] == "UNEXPLAINED":
-        return f"unexplained: {why}"
-    cause = visible(found["cause"]) + (", inferred" if found["inferred"] else ", in doubt" if found["doubt"] else "")
-    left = f", {visible(found['residual'])} left over" if found["status"] == "PARTLY" else ""
-    remarks = [why]
-    if found["doubt"] and not _under_review(discrepancy):
-        remarks.append(visible(found["doubt"]))
-    if found["clears_on"]:
-        remarks.append(f"clears on {visible(found['clears_on'])}")
-    return f"{'partly ' if left else ''}explained ({cause}){left}: {'; '.join(remarks)}"
-
-
-def _under_review(discrepancy: Mapping[str, Any]) -> bool:
-    """Whether the proposed correction tells the doubt about its explanation."""
-    correction = discrepancy["correction"]
-    return correction is not None and discrepancy["explanation"]["doubt"] in correction["review"]
-
-
 def not_looked_into(report: Report) -> list[str]:
     """Of how many breaks nobody looked for an explanation, and why: ``3 breaks not looked into: the adapter ...``."""
     why = Counter(
-        item["explanation"]["why"]
+        found["why"]
         for item in report["discrepancies"]
-        if item["explanation"] is not None and not item["explanation"]["looked_into"]
+        if (found := item.get("explanation")) is not None and not looked_into(found)
     )
     return [f"{count(number, 'break')} not looked into: {visible(reason)}" for reason, number in why.items()]
-
-
-def correction(discrepancy: Mapping[str, Any]) -> str:
-    """What would mend a break, what that means in money, and the command for it; empty where nothing is proposed."""
-    proposed = discrepancy["correction"]
-    if proposed is None:
-        return ""
-    before, after = proposed["before"] or {}, proposed["after"] or {}
-    changes = {name: (before.get(name), after.get(name)) for name in dict.fromkeys((*before, *after))}
-    match proposed["kind"]:
-        case "insert":
-            change = f"insert {visible(after.get('quantity'))} at {visible(after.get('avg_price'))}"
-        case "delete":
-            change = f"delete the row of {visible(before.get('quantity'))}"
-        case _:
-            moved = {name: pair for name, pair in changes.items() if pair[0] != pair[1] and name in ("quantity", "avg_price")}
-            change = ", ".join(f"{name} {visible(old)} to {visible(new)}" for name, (old, new) in moved.items())
-    profit = proposed["pnl"]["total"]
-    worth = "P&L unknown" if profit is None else f"P&L {money(profit)} {visible(proposed['pnl']['currency'] or '')}".rstrip()
-    review = f" (review: {visible(proposed['review'])})" if proposed["review"] else ""
-    if proposed["state"] != "proposed":
-        return f"correction {visible(proposed['state'])}: {change}; {worth}{review}"
-    return f"correction: {change}; {worth}{review}: recon-core correct {visible(discrepancy['id'])}"
 
 
 def control_total(total: Mapping[str, Any]) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 
 from recon_core.errors import NotRecordedError
 from recon_core.schedule import Schedule, sessions_between
-from recon_core.state import corrections, suppressions
+from recon_core.state import corrections, suppressions, tails
 from recon_core.state.actor import Actor
 from recon_core.state.audit import append
 from recon_core.state.corrections import Correction
@@ -45,9 +45,11 @@ def listed(
     ``patterns`` are of ``broker``, ``account``, ``symbol`` and ``type``, with ``*`` and ``?`` as in file names. Ages count the
     sessions of ``schedule``.
     """
-    where = " WHERE b.is_open = 0" if status == "resolved" else "" if status is None else " WHERE b.is_open = 1"
-    rows = [_told(row, schedule) for row in database.execute(_SELECT + (where or " WHERE b.is_open = 1"))]
+    is_open = int(status != "resolved")
+    rows = [_told(row, schedule) for row in database.execute(f"{_SELECT} WHERE b.is_open = ?", (is_open,))]
     wanted = (patterns or {}).items()
+    where = " AND ".join([f"is_open = {bool(is_open)}", *(f"{name} GLOB ?" for name, _ in wanted)])
+    rows += [_told(_row(entry), schedule) for entry in tails.ask(database, where, [pattern for _, pattern in wanted])]
     chosen = [
         row
         for row in rows
@@ -175,16 +177,33 @@ def suppress(database: Database, actor: Actor, name: str, *, until: date, reason
 
 def newest(database: Database, name: str) -> dict[str, Any]:
     """The break of an id, or of the beginning of one, in its newest episode. Raises NotRecordedError."""
-    found = database.execute(f"{_SELECT} WHERE substr(b.id, 1, ?) = ? ORDER BY b.episode DESC LIMIT 1000", (len(name), name))
-    rows = [_told(row) for row in found] if name else []
+    rows = _named(database, name)
     ids = sorted({row["id"] for row in rows})
-    if not rows:
-        raise NotRecordedError(f"there is no break {name}: `recon-core breaks list` shows those that are open")
+    if name and not (ids == [name] or len(ids) > 1):
+        bulk = sorted({entry["id"] for entry in tails.ask(database, "starts_with(id, ?)", (name,))})
+        if len(bulk) == 1 and not ids:  # what people look at is from then on in the tables
+            with database.transaction():
+                tails.adopt_position(database, bulk[0])
+            rows = _named(database, name)
+        ids = sorted({*ids, *bulk})
     if len(ids) > 1:
         raise NotRecordedError(
             f"{name} is the beginning of {len(ids)} breaks: {', '.join(ids[:5])}{', ...' if len(ids) > 5 else ''}"
         )
+    if not rows:
+        raise NotRecordedError(f"there is no break {name}: `recon-core breaks list` shows those that are open")
     return rows[0]
+
+
+def _named(database: Database, name: str) -> list[dict[str, Any]]:
+    """The breaks whose id begins so, the newest first."""
+    found = database.execute(f"{_SELECT} WHERE substr(b.id, 1, ?) = ? ORDER BY b.episode DESC LIMIT 1000", (len(name), name))
+    return [_told(row) for row in found] if name else []
+
+
+def _row(entry: Mapping[str, Any]) -> tuple[Any, ...]:
+    """A break of a tail as a row of ``_SELECT``."""
+    return (*(entry[name] for name in _COLUMNS), entry["began"], entry["position_seen"], entry["resolved_at"], None)
 
 
 def _told(row: tuple[Any, ...], schedule: Schedule | None = None) -> dict[str, Any]:

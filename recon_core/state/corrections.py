@@ -11,13 +11,15 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from recon_core.errors import StateError
-from recon_core.explanation import Key
 from recon_core.state.actor import Actor
 from recon_core.state.audit import append, canonical
 from recon_core.state.database import Database, on_conflict
+
+if TYPE_CHECKING:  # what explains is loaded where something is broken
+    from recon_core.explanation import Key
 
 State = Literal["proposed", "requested", "intended", "applied", "refused", "reverted", "superseded"]
 """``proposed``: nothing was done about it, nor is it on record. ``intended``: it was begun, and what came of it is not recorded.

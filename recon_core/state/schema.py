@@ -59,6 +59,10 @@ STEPS: tuple[tuple[str, ...], ...] = (
         """CREATE INDEX corrections_by_position ON corrections (broker, account, symbol, leg)""",
     ),
     ("""ALTER TABLE episodes ADD COLUMN agreed_at TEXT""",),
+    (
+        """CREATE TABLE tails (
+            part BIGINT PRIMARY KEY, run_id TEXT NOT NULL, is_open BIGINT NOT NULL, content {blob} NOT NULL)""",
+    ),
 )
 """``{blob}`` is what the database calls bytes, ``{clustered}`` asks it to keep rows in the order of their key."""
 

@@ -16,6 +16,7 @@ MOST = 1_000
 """How many of each are told one by one."""
 
 _BY_PLACE = itemgetter("broker", "account", "symbol", "leg", "type")
+_LONGEST_FIRST = itemgetter(-2, 2, 3, 4, 5, 1)
 
 
 class Before(NamedTuple):
@@ -24,6 +25,24 @@ class Before(NamedTuple):
     run_id: str
     as_of: str
     open: Mapping[str, OpenBreak]
+
+
+class Bulk(NamedTuple):
+    """The same of breaks that are followed in bulk: how many of each, and the first MOST, in the order in which they are told.
+
+    ``not_judged`` has beside each when its episode began and when it was last seen.
+    """
+
+    cleared_count: int = 0
+    cleared: Sequence[OpenBreak] = ()
+    new_count: int = 0
+    new: Sequence[str] = ()
+    not_judged_count: int = 0
+    not_judged: Sequence[tuple[Any, ...]] = ()
+
+
+NOTHING = Bulk()
+"""Nothing has changed, and nothing is left over."""
 
 
 def before(database: Database, brokers: Sequence[str], as_of: datetime) -> Before | None:
@@ -55,6 +74,7 @@ def since(
     seen: Sequence[Seen],
     closed: Collection[str],
     continued: Mapping[Position, Position],
+    bulk: Bulk = NOTHING,
 ) -> dict[str, Any] | None:
     """``since_last`` of a run's report, but for ``remaining``: what it found against what was open before it; None where nothing
     changed and nothing is left over, so that the same inputs give the same report again.
@@ -62,7 +82,8 @@ def since(
     ``seen``, ``closed`` and ``continued`` are as ``lifecycle.move`` had and gave them. A break of a broker that the run did not
     ask, of an account that did not answer or of a rule that lacks a value is neither seen nor closed: it is still open.
     """
-    cleared = sorted((_told(before.open[name]) for name in closed if name in before.open), key=_BY_PLACE)
+    gone = [before.open[name] for name in closed if name in before.open]
+    cleared = sorted((_told(entry) for entry in (*gone, *bulk.cleared)), key=_BY_PLACE)
     known = {(*entry[2:], entry.type) for entry in before.open.values()}
     new = [
         entry.id
@@ -73,36 +94,35 @@ def since(
         and (*entry[1:5], entry.type) not in known
         and (*continued.get(entry[1:5], entry[1:5]), entry.type) not in known
     ]
-    still = _still_open(database, run_id, {entry.id for entry in seen})
-    if not (cleared or new or still):
+    judged = {entry.id for entry in seen}
+    still = [row for row in (*_unseen(database, run_id), *bulk.not_judged) if row[0] not in judged]
+    if not (cleared or new or bulk.new or still):
         return None
     return {
         "run_id": before.run_id,
         "as_of": before.as_of,
-        "cleared_count": len(cleared),
+        "cleared_count": len(gone) + bulk.cleared_count,
         "cleared": [entry | {"correction": _corrected(database, entry)} for entry in cleared[:MOST]],
-        "new_count": len(new),
-        "new": new[:MOST],
-        "not_judged_count": len(still),
-        "not_judged": still[:MOST],
+        "new_count": len(new) + bulk.new_count,
+        "new": [*new, *bulk.new][:MOST],
+        "not_judged_count": len(still) - len(bulk.not_judged) + bulk.not_judged_count,
+        "not_judged": [_left(row) for row in sorted(still, key=_LONGEST_FIRST)[:MOST]],
     }
 
 
-def _still_open(database: Database, run_id: str, seen: Collection[str]) -> list[dict[str, Any]]:
-    """The open breaks that the run said nothing of, what has been open for longest first."""
+def _unseen(database: Database, run_id: str) -> list[tuple[Any, ...]]:
+    """The open breaks that the run said nothing of, each with when its episode began and when it was last seen."""
     same = " AND ".join(f"b.{name} = e.{name}" for name in ("broker", "account", "symbol", "leg", "episode"))
-    rows = database.execute(
+    return database.execute(
         f"""SELECT {", ".join(f"b.{name}" for name in OpenBreak._fields)}, e.first_seen, b.last_seen
             FROM breaks b JOIN episodes e ON {same}
-            WHERE b.is_open = 1 AND b.last_run <> ? AND b.superseded_by IS NULL AND b.suppressed IS NULL
-            ORDER BY e.first_seen, b.broker, b.account, b.symbol, b.leg, b.type""",
+            WHERE b.is_open = 1 AND b.last_run <> ? AND b.superseded_by IS NULL AND b.suppressed IS NULL""",
         (run_id,),
     )
-    return [
-        _told(OpenBreak(*row[:-2])) | {"first_seen": printed(row[-2]), "last_seen": printed(row[-1])}
-        for row in rows
-        if row[0] not in seen
-    ]
+
+
+def _left(row: Sequence[Any]) -> dict[str, Any]:
+    return _told(OpenBreak(*row[:-2])) | {"first_seen": printed(row[-2]), "last_seen": printed(row[-1])}
 
 
 def _corrected(database: Database, entry: Mapping[str, Any]) -> str | None:

@@ -13,6 +13,11 @@ def stored(moment: datetime) -> str:
     return moment.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
+def naive(moment: datetime) -> datetime:
+    """An aware time as DuckDB's TIMESTAMP has it: in UTC, which it does not say."""
+    return moment.astimezone(UTC).replace(tzinfo=None)
+
+
 def moment(text: str) -> datetime:
     """The time that such a text says. Raises StateError for any other text."""
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -13,8 +14,9 @@ import duckdb
 
 from recon_core.dated_files import date_shape, read_date
 from recon_core.errors import BookError, BookSetupError, MalformedError
-from recon_core.model import Relation
+from recon_core.model import ParquetScan, Relation
 from recon_core.regular_file import open_regular
+from recon_core.scratch import temporary_folder_full
 from recon_core.sql import identifier, quoted
 from recon_core.tables.delimited import read_delimited
 from recon_core.tables.file_options import FILE_OPTIONS
@@ -85,13 +87,16 @@ def read_file(path: Path, options: Mapping[str, Any], *, book: bool = False, nam
         open_regular(path).close()  # a pipe or a folder is no file, and would be waited for
         frame = _frame(path, form, given, refusal)
     except OSError as error:
+        if error.errno == errno.ENOSPC:
+            raise temporary_folder_full(str(error)) from None
         raise refusal.content(f"{path} cannot be read: {error.strerror or error}") from None
     columns = Columns(path, frame.header, refusal)
     mapped = columns.mapped(given, book=book)
     if given["account_line"] and "account" not in mapped:
         given["defaults"] = {**given["defaults"], "account": _account(path, frame, given["account_line"], refusal)}
     _check_footer(path, frame, mapped, given["footer"], refusal)
-    relation = replace(relation_of(name or str(path), frame, columns, mapped, given), origins=(str(path),))
+    scan = ParquetScan(str(path), frame.source) if frame.parquet else None
+    relation = replace(relation_of(name or str(path), frame, columns, mapped, given), origins=(str(path),), parquet=scan)
     notes = [f"rows whose {theirs} is like {pattern!r} are left out" for theirs, pattern in given["skip_rows"].items()]
     return SourceFile(path, relation, frame, (*notes, *frame.skipped), refusal)
 
@@ -125,6 +130,7 @@ def _parquet(path: Path, refusal: Refusal) -> Frame:
         first_row=1,
         files=tuple({str(path), sql_path(path)}),
         written=False,
+        parquet=True,
         constants={place: same[name] for place, name in enumerate(names) if types[place] == "VARCHAR" and name in same},
     )
 

@@ -34,7 +34,7 @@ class Frame:
     ``head`` are the lines before the header, ``tail`` those of the footer; ``extra`` refers to a last field that has no header.
     ``blank`` is an SQL condition that holds on rows without any value. ``written`` says that all is text, not typed columns.
     ``constants`` are the places of columns whose every row holds one text, and that text. ``skipped`` says how many
-    lines between the rows are left out.
+    lines between the rows are left out. ``parquet`` says that ``source`` reads one Parquet file as it is.
     """
 
     source: str
@@ -51,6 +51,7 @@ class Frame:
     written: bool = True
     constants: Mapping[int, str] = field(default_factory=dict)
     skipped: tuple[str, ...] = ()
+    parquet: bool = False
 
 
 def scratch_file(suffix: str) -> Path:

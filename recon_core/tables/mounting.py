@@ -18,8 +18,9 @@ from typing import Any, NoReturn
 
 import duckdb
 
-from recon_core.errors import BookError, EngineError, MalformedError, ReconError, excerpt
+from recon_core.errors import BookError, MalformedError, ReconError, excerpt
 from recon_core.model import POSITION_COLUMNS, PRICE_PLACES, Position, Relation
+from recon_core.scratch import machine_gave_out
 from recon_core.sql import aliased, identifier, over, quoted
 from recon_core.tables import numbers
 from recon_core.tables.canonical import DESCRIPTIVE, PROBLEM, SOURCE_ROW, TYPES, canonical, plain_keys
@@ -52,12 +53,23 @@ class Mounted:
     untrimmed: str = ""
     """SELECTs of ``lean``, with its keys trimmed and as the source has them; both empty where it is there."""
 
+    views: tuple[tuple[str, str], ...] = ()
+    """The views that ``lean`` is made of, the last one itself: name and SELECT. The first reads ``relation`` if that is typed."""
+
+    tables: tuple[str, ...] = ()
+    """Temporary tables that they read beside it."""
+
+    padded: bool = False
+    """Whether ``lean`` trims the keys of its source."""
+
     def as_noted(self, connection: duckdb.DuckDBPyConnection, faults: int) -> Mounted:
         """The same rows, the lean ones read without trimming their keys where ``faults``, the bits of all rows, know of no need."""
-        chosen = self.trimmed if faults & KEY_PADDED else self.untrimmed
-        if chosen:
-            connection.execute(f"CREATE OR REPLACE TEMP VIEW {identifier(self.lean)} AS {chosen}")
-        return replace(self, trimmed="", untrimmed="")
+        padded = bool(faults & KEY_PADDED)
+        chosen = self.trimmed if padded else self.untrimmed
+        if not chosen:
+            return self
+        connection.execute(f"CREATE OR REPLACE TEMP VIEW {identifier(self.lean)} AS {chosen}")
+        return replace(self, trimmed="", untrimmed="", views=((self.lean, chosen),), padded=padded)
 
     def describe_faults(self, connection: duckdb.DuckDBPyConnection, limit: int = 20) -> list[str]:
         """What is wrong, a text for each fault in the source's order: ``row 7, column Qty: 'abc' is not a number``."""
@@ -212,8 +224,8 @@ def raise_unreadable(error: duckdb.Error, relation: Relation, refused: type[Reco
     """Raise ``refused`` with what DuckDB found wrong in the file, in our words; EngineError where memory or disk gave out."""
     from recon_core.tables.delimited import why_unreadable
 
-    if isinstance(error, duckdb.OutOfMemoryException):
-        raise EngineError(f"out of memory: {str(error).partition(chr(10))[0]}") from None
+    if gave_out := machine_gave_out(error):
+        raise gave_out from None
     raise refused(f"{relation.name or 'source'}: {why_unreadable(str(error), relation.first_row)}") from None
 
 

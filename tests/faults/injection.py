@@ -115,7 +115,7 @@ def _placed(calls: Iterable[Call]) -> list[Call]:
 
 
 def _strace(log: Path) -> list[str]:
-    return ["strace", "-f", "-qq", "-y", "-s", "16", "-o", str(log), "-e", f"trace={','.join(CHANGING)}"]
+    return ["strace", "-f", "--quiet=personality,exit", "-y", "-s", "16", "-o", str(log), "-e", f"trace={','.join(CHANGING)}"]
 
 
 def _calls(log: Path, kept: Sequence[str]) -> list[tuple[Call, bool]]:

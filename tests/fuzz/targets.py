@@ -373,7 +373,7 @@ def table(choices: Sequence[dict[str, Any]], take_apart: Callable[[Path, dict[st
         try:
             frame = take_apart(place, TABLE | options)
         finally:
-            for copy in scratch_folder().iterdir():
+            for copy in filter(Path.is_file, scratch_folder().iterdir()):
                 copy.unlink()
         assert len(frame.header) == len(frame.references) == len(frame.types)
         "".join((*frame.header, frame.source, *frame.skipped, *(line.text for line in (*frame.head, *frame.tail)))).encode()

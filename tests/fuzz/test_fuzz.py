@@ -18,13 +18,12 @@ RUNS = 20_000
 SEED = 1
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="module")  # what is fuzzed is instrumented once
 def campaigns() -> Iterator[Campaigns]:
     with Campaigns() as found:
         yield found
 
 
-@pytest.mark.xdist_group("fuzz")  # what is fuzzed is instrumented once
 @pytest.mark.skipif(find_spec("atheris") is None, reason=f"{NO_RIGHTS}atheris has no build for this Python")
 @pytest.mark.parametrize("name", TARGETS)
 def test_no_bytes_raise_what_is_not_foreseen(campaigns: Campaigns, name: str) -> None:

@@ -57,6 +57,7 @@ class Reader:
 
     def evidence(self, exchange, wallets, replies, since=None):
         with self.adapter(exchange, wallets, replies) as broker:
+            self.digests = broker.digests
             return asyncio.run(broker.evidence(Ask(since=since)))
 
 

@@ -231,6 +231,24 @@ def test_slow_answer_ends_at_the_deadline(read, exchange, wallets, answers, path
     assert time.monotonic() - began < 1.6
 
 
+@pytest.mark.parametrize(
+    ("reply", "error"),
+    [(Reply('{"a":', promised=500), MalformedError), (Reply('{"a":1}', stall="within"), TransientError)],
+    ids=["cut off", "late"],
+)
+def test_what_came_of_a_body_that_was_cut_is_kept_and_is_no_answer_later(read, tmp_path, reply, error):
+    with pytest.raises(error):
+        read("kraken", ["spot"], venue.kraken() | {"/0/private/BalanceEx": reply}, deadline=2, keep_raw=True)
+    kept = read.http.received
+    came = kept[-1]
+    assert (came.cut, came.size, came.raw) == (True, len(came.raw), reply.body.encode()[: len(came.raw)])
+    assert came.raw
+    assert sum(each.cut for each in kept) == 1
+    write_recording(tmp_path / "kept", Recording("ccxt", datetime(2026, 11, 20, 21, 6, tzinfo=UTC), exchanges=tuple(kept)))
+    with pytest.raises(MalformedError, match="cut off after"):
+        read("kraken", ["spot"], {}, answering=Replay(read_recording(tmp_path / "kept")))
+
+
 def test_server_that_is_not_there_is_a_network_failure(read):
     with pytest.raises(TransientError, match="the network failed"):
         read("kraken", ["spot"], {}, base_url="http://127.0.0.1:9")
@@ -489,6 +507,11 @@ def test_fills_are_signed_and_complete_where_kraken_counts_them(read):
         Decimal("-0.01"),
         Decimal("91000.1"),
     )
+    history = venue.kraken()["/0/private/TradesHistory"].body
+    assert (fill.source, read.digests) == (
+        "kraken fills: row 1",
+        {"kraken fills": hashlib.sha256(history if isinstance(history, bytes) else history.encode()).hexdigest()},
+    )
     assert (fill.fee, fill.fee_currency, fill.currency, fill.order_id) == (
         Decimal("2.366"),
         "USD",
@@ -497,12 +520,19 @@ def test_fills_are_signed_and_complete_where_kraken_counts_them(read):
     )
 
 
-@pytest.mark.parametrize("told", [{"cost": "0.002", "currency": "BNB"}, {"cost": "0.002", "currency": None}, None])
-def test_fee_in_another_currency_is_told_with_it_and_one_without_a_currency_is_none(told):
+@pytest.mark.parametrize(
+    ("told", "expected"),
+    [
+        ({"cost": "0.002", "currency": "BNB"}, (Decimal("0.002"), "BNB")),
+        ({"cost": "0.002", "currency": None}, (Decimal("0.002"), "")),
+        ({"cost": None, "currency": "BNB"}, (None, "BNB")),
+        (None, (None, None)),
+    ],
+)
+def test_fee_is_told_with_its_currency_and_with_none_where_nobody_says_which(told, expected):
     info = {"qty": "0.01", "price": "91000.1", "commission": "0.002"}
     entry = {"id": "1", "symbol": "BTC/USDT", "side": "buy", "timestamp": 0, "amount": "0.01", "price": "91000.1", "info": info}
     made = fills.fill(entry | {"fee": told}, {"BTC/USDT": {"quote": "USDT", "type": "spot"}}, "trades", "spot")
-    expected = (Decimal("0.002"), "BNB") if told and told["currency"] else (None, None)
     assert (made.fee, made.fee_currency, made.currency) == (*expected, "USDT")
 
 

@@ -287,8 +287,11 @@ class Ccxt(Broker):
                 if wire.answers or wire.refused:
                     raise
                 return Evidence(since=since, complete=False, reason=f"{name} tells fills only market by market: {error}")
+            place = f"{name} fills"
+            if len(wire.answers) == 1:
+                self.digests[place] = wire.answers[0].sha256
             fills = [
-                fill(entry, exchange.markets, f"{name} fills: row {order}", self._account) for order, entry in enumerate(unified, 1)
+                fill(entry, exchange.markets, f"{place}: row {order}", self._account) for order, entry in enumerate(unified, 1)
             ]
             count = venue.fills_count(wire.answers[-1].document) if wire.answers else None
             if count is not None and str(count) == str(len(fills)):

@@ -21,7 +21,8 @@ def fill(entry: Mapping[str, Any], markets: Mapping[str, Mapping[str, Any]], pla
     if quantity not in numbers_in(entry.get("info")):
         raise MalformedError(f"{place}: ccxt says {quantity:f}, which its row does not hold; nothing was compared")
     market = markets.get(symbol) or {}
-    fee = entry.get("fee") or {}
+    told = entry.get("fee") or {}
+    fee = number_or_none(told.get("cost"), place)
     return Fill(
         id=str(entry["id"]),
         symbol=symbol,
@@ -31,8 +32,8 @@ def fill(entry: Mapping[str, Any], markets: Mapping[str, Mapping[str, Any]], pla
         account=account,
         currency=market.get("quote"),
         order_id=str(entry["order"]) if entry.get("order") else None,
-        fee=number_or_none(fee.get("cost"), place) if fee.get("currency") else None,
-        fee_currency=fee.get("currency"),
+        fee=fee,
+        fee_currency=told.get("currency") or (None if fee is None else ""),
         asset_class="crypto" if market.get("type") == "spot" else f"crypto_{market['type']}" if market.get("type") else None,
         multiplier=Decimal(1) if market.get("type") == "spot" else None,
         raw_symbol=str(market["id"]) if market.get("id") else None,

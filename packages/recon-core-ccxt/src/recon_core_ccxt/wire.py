@@ -19,6 +19,7 @@ from urllib.parse import parse_qsl, urlsplit, urlunsplit
 
 from recon_core import AuthError, BrokerError, MalformedError, RequestError, ThrottledError, TransientError, read_json
 from recon_core.http import Http, Question, Received
+from recon_core.http.exchange import MOST_KEPT
 
 if TYPE_CHECKING:
     import ssl
@@ -58,6 +59,7 @@ class Answered:
     path: str
     params: Mapping[str, str]
     document: Any = field(repr=False)
+    sha256: str
     date: datetime | None = None
 
     @property
@@ -113,11 +115,14 @@ class Wire:
         question = self._question(url, method, headers, content)
         received, said = await self._received(question, url, content)
         self.http.keep(received)
+        if received.cut:
+            raise MalformedError(f"{question.place}: the body was cut off after {received.size} bytes")
         document, trouble = self._document(question, received)
         self._refuse(exchange, question, url, received, said, document, trouble)
         if trouble is not None:
             raise trouble
-        return Answered(method, urlsplit(question.url).path, received.params, document, _date(received.headers.get("Date", "")))
+        date = _date(received.headers.get("Date", ""))
+        return Answered(method, urlsplit(question.url).path, received.params, document, received.sha256, date)
 
     def _question(self, url: str, method: str, headers: Mapping[str, Any], content: bytes | None) -> Question:
         """Where the question goes, checked to be safe; its params so that no message shows what was sent."""
@@ -139,27 +144,26 @@ class Wire:
         import httpx
 
         address = question.url + (f"?{urlsplit(url).query}" if urlsplit(url).query else "")
-        raw = bytearray()
-        headers: dict[str, str] = {}
+        raw, response, whole = bytearray(), None, False
         try:
             client = await self._connected()
             async with client.stream(question.method, address, headers=dict(question.headers), content=content) as response:
-                headers = {name: response.headers[name] for name in KEPT_HEADERS if name in response.headers}
                 async for chunk in response.aiter_raw():
                     raw += chunk
                     if len(raw) > self.http.max_bytes:
                         raise MalformedError(f"{question.place}: the body is larger than the limit of {self.http.max_bytes} bytes")
+            whole = True
         except (httpx.RemoteProtocolError, httpx.ReadError) as error:
-            if not headers:
+            if response is None:
                 raise TransientError(f"{question.place}: the network failed: {question.printable(str(error))}") from None
             raise MalformedError(f"{question.place}: the body was cut off after {len(raw)} bytes") from None
         except (httpx.TransportError, httpx.InvalidURL) as error:
             cause = question.printable(str(error)) or type(error).__name__
             raise TransientError(f"{question.place}: the network failed: {cause}") from None
-        body = bytes(raw)
-        digest = hashlib.sha256(body).hexdigest()
-        received = Received(question.method, question.url, shown, response.status_code, headers, body, digest, len(body))
-        return received, response.reason_phrase
+        finally:  # the deadline ends it from outside
+            if response is not None and not whole:
+                self.http.keep(_came(question, shown, response, raw[:MOST_KEPT], cut=True))
+        return _came(question, shown, response, raw), response.reason_phrase
 
     async def _connected(self) -> httpx.AsyncClient:
         import httpx
@@ -283,9 +287,17 @@ def texts(value: Any) -> Any:
     return [texts(entry) for entry in value] if isinstance(value, list) else value
 
 
+def _came(question: Question, shown: Mapping[str, str], response: httpx.Response, raw: bytearray, *, cut: bool = False) -> Received:
+    """What came, as evidence."""
+    headers = {name: response.headers[name] for name in KEPT_HEADERS if name in response.headers}
+    body = bytes(raw)
+    digest = hashlib.sha256(body).hexdigest()
+    return Received(question.method, question.url, shown, response.status_code, headers, body, digest, len(body), cut)
+
+
 def _date(text: str) -> datetime | None:
     try:
         moment = parsedate_to_datetime(text)
-    except (TypeError, ValueError, IndexError):
+    except (TypeError, ValueError, IndexError, OverflowError):
         return None
     return moment if moment.tzinfo else None
