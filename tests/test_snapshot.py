@@ -13,18 +13,20 @@ from deployment import Deployment, assert_nothing_ugly, book_row, types
 
 from recon_core import NoVerdictError, PositionReconciler, guard
 
-NEW_YORK = ZoneInfo("America/New_York")
 NOW = datetime.now(UTC)
-TODAY = NOW.astimezone(NEW_YORK).date()
-CLOSE = datetime.combine(TODAY - timedelta(days=1), datetime.min.time(), tzinfo=NEW_YORK) + timedelta(hours=16)
+PLACE = f"Etc/GMT{NOW.hour - 12:+}"
+"""A zone where it is noon now, so that no midnight falls between two runs. (`Etc/GMT+5` is five hours *behind* UTC.)"""
+NOON = ZoneInfo(PLACE)
+TODAY = NOW.astimezone(NOON).date()
+CLOSE = datetime.combine(TODAY - timedelta(days=1), time(16), tzinfo=NOON)
 YESTERDAY = f"{CLOSE:%Y-%m-%d}"
 UPDATED = f"{CLOSE.astimezone(UTC) - timedelta(minutes=10):%Y-%m-%dT%H:%M:%SZ}"
-MORNING = f"{NOW.astimezone(NEW_YORK):%H:%M}"
+MORNING = f"{NOW.astimezone(NOON):%H:%M}"
 """When the late broker is due: just now."""
 
 CONFIG = """version: 1
 book: {{file: book.csv}}
-schedule: {{due: "16:30", timezone: America/New_York, days: Sun-Sat}}
+schedule: {{due: "23:59", timezone: {zone}, days: Sun-Sat}}
 brokers:
   flex:
     adapter: statement
@@ -36,13 +38,13 @@ brokers:
 """
 
 
-def configure(deployment: Deployment, *, due: str | None = MORNING, as_of: str = YESTERDAY + "T16:00:00-05:00") -> None:
+def configure(deployment: Deployment, *, due: str | None = MORNING, as_of: str = CLOSE.isoformat()) -> None:
     line = f'    due: "{due}"' if due else ""
-    deployment.write("recon.yaml", CONFIG.format(due=line, as_of=as_of, today=f"{NOW:%Y-%m-%dT%H:%M:%SZ}"))
+    deployment.write("recon.yaml", CONFIG.format(zone=PLACE, due=line, as_of=as_of, today=f"{NOW:%Y-%m-%dT%H:%M:%SZ}"))
 
 
 def due(day: date) -> datetime:
-    return datetime.combine(day, time.fromisoformat(MORNING), tzinfo=NEW_YORK).astimezone(UTC)
+    return datetime.combine(day, time.fromisoformat(MORNING), tzinfo=NOON).astimezone(UTC)
 
 
 def flex(deployment: Deployment, **held: str) -> None:
