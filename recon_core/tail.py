@@ -131,7 +131,7 @@ def keep(
             if connection.execute(f"SELECT 1 FROM ({query}) LIMIT 1").fetchone():
                 connection.execute(
                     f"""COPY ({query}) TO {quoted(str(place / "parts"))}
-                        (FORMAT parquet, COMPRESSION zstd, FILE_SIZE_BYTES {tails.PART_BYTES})"""
+                        (FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 1, FILE_SIZE_BYTES {tails.PART_BYTES})"""
                 )
             tails.keep(database, run_id, sorted((place / "parts").glob("*")), is_open=is_open)
 

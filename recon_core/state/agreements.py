@@ -49,8 +49,7 @@ def agreements(database: Database, positions: Collection[Position], as_of: datet
             WHERE e.first_seen <= ? AND (e.resolved_at IS NULL OR e.resolved_at > ?) AND e.broker IN ({places})""",
         (then, then, *brokers),
     )
-    listed = {(broker, account, symbol, leg) for broker, account, symbol, leg, *_ in begun}
-    begun += _in_bulk(database, [position for position in positions if position not in listed], as_of)
+    begun += _in_bulk(database, positions, as_of)
     ran = database.execute(
         f"""SELECT f.broker, r.as_of, r.seq FROM feeds f JOIN runs r ON r.run_id = f.run_id
             WHERE f.status = 'COMPLETE' AND r.as_of <= ? AND f.broker IN ({places}) ORDER BY r.as_of, r.seq""",
@@ -71,7 +70,10 @@ def _in_bulk(database: Database, positions: Collection[Position], as_of: datetim
     """The same rows of those positions that are followed in bulk."""
     if not positions or not tails.kept(database):
         return []
-    asked = ", ".join(f"({', '.join(map(quoted, position))})" for position in positions)
+    worked = set(tails.positions(database))
+    asked = ", ".join(f"({', '.join(map(quoted, position))})" for position in positions if position not in worked)
+    if not asked:
+        return []
     condition = f"t.began <= ? AND (t.resolved_at IS NULL OR t.resolved_at > ?) AND ({', '.join(KEY_COLUMNS)}) IN ({asked})"
     found = tails.ask(database, condition, (naive(as_of), naive(as_of)))
     runs = {entry["first_run"] for entry in found}
