@@ -55,9 +55,15 @@ FOUND_COLUMNS = PAIR_COLUMNS | {
     "type": "VARCHAR", "rule": "INTEGER", "related": "VARCHAR", "severity": "VARCHAR", "impact": MONEY,
     "halts": "BOOLEAN", "halt_source": "INTEGER", "counts": "BOOLEAN", "detail": "VARCHAR", **EXPLAINED_COLUMNS,
 }  # fmt: skip
-"""The columns of ``found`` (see ``match``): all that the engine says of a break before any is silenced."""
+"""All that the engine says of a break before any is silenced (see ``match``)."""
 
 KEY_COLUMNS = ("broker", "account", "symbol", "leg")
+
+NARROW_COLUMNS = (
+    *KEY_COLUMNS, "type", "rule", "related", "severity", "impact", "halts", "halt_source", "counts", "in_book", "at_broker",
+    "book_quantity", "broker_quantity", "quantity_difference",
+)  # fmt: skip
+"""Those of FOUND_COLUMNS that are asked of all breaks, and not of those alone that are shown: there may be millions."""
 
 
 def total_columns(types: Iterable[str]) -> dict[str, str]:

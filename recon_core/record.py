@@ -165,6 +165,8 @@ def _tell_corrections(report: dict[str, Any], database: Database) -> None:
 
 def _export(connection: duckdb.DuckDBPyConnection, query: str, path: Path) -> None:
     try:
-        connection.execute(f"COPY ({query}) TO {quoted(str(path.absolute()))} (FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 1)")
+        connection.execute(
+            f"COPY ({query}) TO {quoted(str(path.absolute()))} (FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 1)"
+        )
     except duckdb.Error as error:
         raise OSError(str(error).partition("\n")[0]) from None

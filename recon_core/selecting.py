@@ -45,7 +45,7 @@ def selected(connection: duckdb.DuckDBPyConnection, seen: str, place: int, rule:
     if count != distinct:
         raise PluginError(f"rule {rule.type}: its select returns {count} rows for {distinct} pairs; one row a pair is due")
     own = [row[0] for row in connection.execute("DESCRIBE named").fetchall()]
-    taken = sorted(set(own) & (set(FOUND_COLUMNS) - set(PAIR_COLUMNS) - {"related"}))
+    taken = sorted(set(own) & ((set(FOUND_COLUMNS) | {"pair_row", "unjudged", "found_row"}) - set(PAIR_COLUMNS) - {"related"}))
     if taken:
         raise PluginError(f"rule {rule.type}: its select returns {', '.join(taken)}, which the engine sets")
     extra = ", ".join(f"s.{identifier(name)}" for name in own if name not in PAIR_COLUMNS)

@@ -8,7 +8,7 @@ from datetime import date
 import duckdb
 
 from recon_core.acceptance import accept
-from recon_core.columns import FOUND_COLUMNS, KEY_COLUMNS
+from recon_core.columns import NARROW_COLUMNS
 from recon_core.config.policy import Policy
 from recon_core.expressions import literal
 from recon_core.model import SEVERITIES
@@ -20,12 +20,6 @@ WORST_FIRST = """
     suppressed_by IS NOT NULL, halts DESC, impact IS NULL DESC, impact DESC, severity_rank DESC, type, broker, account, symbol, leg
 """
 """The one order of breaks everywhere: what halts, then what nobody can price, then by money."""
-
-_KEPT = (
-    *KEY_COLUMNS, "type", "rule", "related", "severity", "impact", "halts", "halt_source", "counts", "in_book", "at_broker",
-    "book_quantity", "broker_quantity", "quantity_difference",
-)  # fmt: skip
-"""What ``breaks`` has of a row of ``found``: what is asked of all breaks, and not of those alone that are shown."""
 
 _IDENTITY = """'B' || sha256(CASE
     WHEN contains(concat(broker, account, symbol), chr(31))
@@ -40,9 +34,9 @@ def silence(
     """Make ``breaks`` from ``found``: ids, suppression on the day ``today``, superseding, order.
 
     ``accepted`` are the breaks that a person accepted by id; returns those that are no longer what was accepted, and why.
-    Columns beside some of ``found`` (``_KEPT``): ``id``, ``suppressed_by`` (place in the policy's list, and then in ``accepted``),
+    Columns beside NARROW_COLUMNS: ``id``, ``suppressed_by`` (place in the policy's list, and then in ``accepted``),
     ``superseded_by`` (a type), ``live`` (neither of the two), ``missing`` (one side has no position, and the break counts),
-    ``place`` (worst first). The view ``full_breaks`` has all columns of ``found``, too: wide rows are sorted and copied by none.
+    ``place`` (worst first). The view ``full_breaks`` has those of ``worded``, too: wide rows are sorted and copied by none.
     """
     active = [(place, entry) for place, entry in enumerate(policy.suppress) if today <= entry.until]
     cases, known = "", " AND impact IS NOT NULL"  # what nobody can price is not accepted unseen
@@ -54,7 +48,7 @@ def silence(
     ranks = " ".join(f"WHEN '{name}' THEN {rank}" for rank, name in enumerate(SEVERITIES))
     connection.execute(
         f"""CREATE OR REPLACE TEMP TABLE marked AS
-            SELECT rowid AS found_row, {", ".join(_KEPT)}, {_IDENTITY} AS id, {suppressed}::INTEGER AS suppressed_by,
+            SELECT rowid AS found_row, {", ".join(NARROW_COLUMNS)}, {_IDENTITY} AS id, {suppressed}::INTEGER AS suppressed_by,
                 CASE severity {ranks} END AS severity_rank
             FROM found"""
     )
@@ -71,10 +65,7 @@ def silence(
             FROM marked m JOIN (SELECT found_row, row_number() OVER (ORDER BY {last}{WORST_FIRST}) AS place FROM marked)
                 USING (found_row)"""
     )
-    wide = ", ".join(f"f.{name}" for name in FOUND_COLUMNS if name not in _KEPT)
-    connection.execute(
-        f"CREATE OR REPLACE TEMP VIEW full_breaks AS SELECT b.*, {wide} FROM breaks b JOIN found f ON f.rowid = b.found_row"
-    )
+    connection.execute("CREATE OR REPLACE TEMP VIEW full_breaks AS SELECT * FROM breaks JOIN worded USING (found_row)")
     return ended
 
 
