@@ -80,6 +80,7 @@ class Reader:
 
     def not_all_is_told(self) -> None:
         """The account moves, and the broker tells only a part of it."""
+        time.sleep(1.1)  # as-of times are of whole seconds: what happens now is after the run that was clean
         account = self.day.alpaca
         account.held["F"].quantity += 60
         account.held["MSFT"].quantity += 3
